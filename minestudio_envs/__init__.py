@@ -1,0 +1,54 @@
+"""Minecraft environments for VPT: a fast batched voxel simulator, and MineStudio's API around it.
+
+``make_vec(env_generator, num_envs)`` turns an environment generator, written as for MineStudio, into a Gymnasium
+vector environment.
+"""
+
+from collections.abc import Callable
+
+import gymnasium
+
+from minestudio_envs.simulator import MinecraftSim, MinecraftVectorSim
+
+__all__ = ["MinecraftSim", "MinecraftVectorSim", "make_vec"]
+
+
+def make_vec(
+    env_generator: Callable[[], MinecraftSim],
+    num_envs: int,
+    engine: str = "voxel",
+    device: str = "cpu",
+    seed: int = 0,
+    array: str = "torch",
+    copy: bool = True,
+    stagger: bool = False,
+    obs_size: tuple[int, int] | None = None,
+) -> MinecraftVectorSim:
+    """Make a Gymnasium VectorEnv (NEXT_STEP autoreset) of ``num_envs`` environments of one task.
+
+    Args:
+        env_generator: takes nothing, returns a ``MinecraftSim``; called once.
+        num_envs: batch size.
+        engine: ``"voxel"``, the embedded simulator.
+        device: where the engine runs.
+        seed: of everything random; environment i is the same for every batch size.
+        array: ``"torch"`` tensors or ``"numpy"`` arrays.
+        copy: False hands out the engine's own image buffer, which the next step overwrites.
+        obs_size: (width, height) in place of the generator's, for a policy that sees at another size.
+        stagger: the first episodes begin at random ages, so that they do not all end together.
+    """
+    if engine != "voxel":
+        raise ValueError(f"engine={engine!r}: only 'voxel' is there so far")
+    sim = env_generator()
+    if not isinstance(sim, MinecraftSim):
+        raise TypeError(f"env_generator returned {type(sim)}, expected a minestudio_envs.MinecraftSim")
+    return MinecraftVectorSim(
+        sim, num_envs, device=device, seed=seed, array=array, copy=copy, stagger=stagger, obs_size=obs_size
+    )
+
+
+gymnasium.register(
+    "MineStudio/KillCow-v0",
+    entry_point="minestudio_envs.tasks:kill_cow",
+    vector_entry_point="minestudio_envs.tasks:kill_cow_vec",
+)

@@ -1,0 +1,265 @@
+"""The batched engine on the CPU: every environment's tick and picture, spread over threads.
+
+    engine = VoxelEngine(num_envs=64, width=128, height=128, program=compile_commands(["/give @p iron_sword"]))
+    engine.set_keys(np.array([environment_key(seed, i) for i in range(64)]))
+    engine.step(pressed, camera, reset, image)
+
+Nothing depends on the number of threads or on which environments share a batch.
+"""
+
+import os
+import sys
+import threading
+
+# Two OpenMP runtimes live in one process (torch's and numba's). Threads that spin while they wait for work take the
+# cores from the other runtime's; has to be said before numba's threads start.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numba
+import numpy as np
+from numba import njit, prange
+
+from minestudio_envs.voxel.combat import attack
+from minestudio_envs.voxel.commands import ROW, execute
+from minestudio_envs.voxel.jit import OPTIONS, device_function, inlined_function, source_fingerprint
+from minestudio_envs.voxel.mobs import tick_mobs
+from minestudio_envs.voxel.physics import NUM_BUTTONS, clear_player, move_player, select_hotbar, tick_body, turn_camera
+from minestudio_envs.voxel.renderer import build_assets, render
+from minestudio_envs.voxel.state import WORLD_HEIGHT, WORLD_SIZE, State, allocate
+from minestudio_envs.voxel.tables import build_tables
+from minestudio_envs.voxel.terrain import TILE, generate
+
+# OpenMP starts a loop faster than numba's own threads, and is thread-safe.
+if "NUMBA_THREADING_LAYER" not in os.environ:
+    numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+
+DRAWING = ("renderer", "textures", "hud", "models")  # modules that the tick does not depend on
+HOLD = 2  # in `reset`: leave the environment as it is
+# Taken at import: what is compiled later is the source as it was then.
+TICK_FINGERPRINT, RENDER_FINGERPRINT = source_fingerprint(without=DRAWING), source_fingerprint()
+COMPILE_SECONDS = 40  # on one 2.6 GHz core
+
+
+@inlined_function
+def tick(state, n, tables, pressed, camera):
+    """One game tick of environment ``n``: camera, keys, attack, the player's motion, mobs, the player's body."""
+    turn_camera(state, n, camera[0], camera[1])
+    select_hotbar(state, n, pressed)
+    attack(state, n, tables, pressed)
+    for axis in range(3):
+        state.previous_position[n, axis] = state.position[n, axis]
+    move_player(state, n, tables, pressed)
+    tick_mobs(state, n, tables)
+    tick_body(state, n)
+    for button in range(NUM_BUTTONS):
+        state.pressed[n, button] = pressed[button]
+    state.tick[n] += 1
+    state.time_of_day[n] = (state.time_of_day[n] + 1) % 24000
+
+
+@device_function
+def begin_episode(state, n, teleport_range, start_time):
+    """A new world for the next episode, with the player on it and every counter at zero."""
+    state.episode[n] += 1
+    state.tick[n] = 0
+    state.time_of_day[n] = start_time
+    generate(state, n, teleport_range)
+    clear_player(state, n)
+    for button in range(NUM_BUTTONS):
+        state.pressed[n, button] = 0
+    for m in range(state.mob_kind.shape[1]):
+        state.mob_kind[n, m] = 0
+    for kind in range(state.kill_entity.shape[1]):
+        state.kill_entity[n, kind] = 0
+    state.damage_dealt[n] = 0
+    state.deaths[n] = 0
+    state.jumps[n] = 0
+    state.mobs_refused[n] = 0
+
+
+@inlined_function
+def advance(state, n, tables, program, settings, pressed, camera, reset):
+    """One step of environment ``n``: a tick (``reset[n]`` 0), all that a reset consists of (1), or nothing (2).
+
+    ``settings`` int64 [3]: empty_frames, teleport_range, start_time. The last rows of ``pressed`` and ``camera``
+    belong to no environment: they are the no-op that a reset's ticks run with.
+    """
+    ticks, action, first_row = 1, n, 1
+    if reset[n] == HOLD:
+        ticks = 0
+    elif reset[n]:
+        begin_episode(state, n, settings[1], settings[2])
+        first_row = settings[0]
+        ticks, action = first_row + program.shape[0], pressed.shape[0] - 1
+    for i in range(ticks):
+        if i >= first_row:
+            execute(state, n, tables, program, i - first_row)
+        tick(state, n, tables, pressed[action], camera[action])
+
+
+def _build_tick(fingerprint):
+    @njit(parallel=True, cache=True, **OPTIONS)
+    def tick_all(state, tables, program, settings, pressed, camera, reset):
+        fingerprint  # noqa: B018  (part of the cache's key)
+        for i in prange(reset.shape[0]):
+            n = np.int64(i)  # numba's loop index is unsigned, and unsigned with signed makes a float
+            advance(state, n, tables, program, settings, pressed, camera, reset)
+
+    return tick_all
+
+
+def _build_render(fingerprint):
+    @njit(parallel=True, cache=True, error_model="numpy")
+    def render_all(state, assets, first, image):
+        fingerprint  # noqa: B018
+        for i in prange(image.shape[0]):
+            n = np.int64(i)
+            render(state, assets, first + n, image[n])
+
+    return render_all
+
+
+_kernels = {}  # by name, once per process and only when they are first needed
+
+
+def _run(name, *arguments):
+    """Runs a kernel; a first compilation says on stderr what takes so long."""
+    if name in _kernels:
+        _kernels[name](*arguments)
+        return
+    note = f"compiling the voxel engine ({name}), about {COMPILE_SECONDS} s, once; cached afterwards"
+    timer = threading.Timer(3.0, print, [note], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()  # a kernel that comes from the cache is there before it speaks
+    try:
+        kernel = build_kernel(name)
+        kernel(*arguments)
+    finally:
+        timer.cancel()
+    _kernels[name] = kernel
+
+
+def build_kernel(name):
+    """A new dispatcher of the kernel ``name``, which compiles, or loads from numba's disk cache, when called."""
+    if name == "tick":
+        return _build_tick(TICK_FINGERPRINT)
+    return _build_render(RENDER_FINGERPRINT)
+
+
+class VoxelEngine:
+    """``num_envs`` worlds that step together.
+
+    ``program``: float64 [P, ROW] from commands.compile_commands, run at every reset. ``empty_frames``: no-op ticks
+    after a reset's world is made. ``teleport_range``: the player's x and z are uniform within half of it.
+    ``start_time``: of the day, 0-23999. ``width``, ``height``: of the pictures, in pixels; None = never draws.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        width: int | None = None,
+        height: int | None = None,
+        *,
+        program: np.ndarray | None = None,
+        max_mobs: int = 16,
+        empty_frames: int = 20,
+        teleport_range: int = 0,
+        start_time: int = 1000,
+        world_size: int = WORLD_SIZE,
+        device: str = "cpu",
+    ):
+        if device != "cpu":
+            raise ValueError(f"device={device!r}: this engine runs on 'cpu' only")
+        if num_envs < 1:
+            raise ValueError(f"num_envs={num_envs} must be at least 1")
+        if world_size < TILE:
+            raise ValueError(f"world_size={world_size} must be at least {TILE}")
+        if empty_frames < 0 or teleport_range < 0 or max_mobs < 0:
+            raise ValueError(f"{empty_frames=}, {teleport_range=} and {max_mobs=} must not be negative")
+        self.num_envs, self.width, self.height = num_envs, width, height
+        self.state: State = allocate(num_envs, max_mobs, world_size, WORLD_HEIGHT)
+        self.tables = build_tables()
+        self.program = np.zeros((0, ROW)) if program is None else np.ascontiguousarray(program, np.float64)
+        if self.program.ndim != 2 or self.program.shape[1] != ROW:
+            raise ValueError(f"program must be [P, {ROW}], not {list(self.program.shape)}")
+        self.settings = np.array([empty_frames, teleport_range, start_time % 24000], np.int64)
+        # one row more than environments: the no-op
+        self._pressed = np.zeros((num_envs + 1, NUM_BUTTONS), np.uint8)
+        self._camera = np.zeros((num_envs + 1, 2), np.float32)
+        self._reset = np.zeros(num_envs, np.uint8)
+        self._assets = {}  # by (width, height)
+        self.set_keys(np.arange(num_envs))
+
+    def set_keys(self, keys: np.ndarray, mask: np.ndarray | None = None) -> None:
+        """Gives environments (all, or those of ``mask``) new random keys, int64 [N]; their next reset is episode 0."""
+        mask = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask, bool)
+        self.state.key[mask] = np.asarray(keys, np.int64)[mask]
+        self.state.episode[mask] = -1
+
+    def tick(self, pressed: np.ndarray, camera: np.ndarray, reset: np.ndarray) -> None:
+        """``step`` without pictures."""
+        self._take(pressed, camera, reset)
+        _run("tick", self.state, self.tables, self.program, self.settings, self._pressed, self._camera, self._reset)
+
+    def step(self, pressed: np.ndarray, camera: np.ndarray, reset: np.ndarray, image: np.ndarray) -> None:
+        """One step of every environment, then its picture.
+
+        ``pressed``: [N, 20] buttons held in this tick. ``camera``: [N, 2] degrees down and right. ``reset``: [N],
+        where true a new episode begins instead and the action is ignored. ``image``: uint8 [N, H, W, 3], written.
+        """
+        self._check(image)
+        self.tick(pressed, camera, reset)
+        self.render(image)
+
+    def render(self, image: np.ndarray) -> None:
+        """Draws every environment as it is into ``image``, uint8 [N, H, W, 3]."""
+        self._check(image)
+        _run("render", self.state, self.assets, 0, image)
+
+    def reset(self, mask: np.ndarray, image: np.ndarray) -> None:
+        """New episodes where ``mask``, bool [N], is true; the others stay as they are. Then draws every environment."""
+        self._check(image)
+        nothing = self._pressed[:-1] * 0, self._camera[:-1] * 0
+        self.tick(*nothing, np.where(mask, 1, HOLD))
+        self.render(image)
+
+    def frame(self, n: int, width: int, height: int) -> np.ndarray:
+        """Environment ``n`` as it is, drawn at another size -> uint8 [height, width, 3]."""
+        image = np.empty((1, height, width, 3), np.uint8)
+        _run("render", self.state, self._assets_for(width, height), n, image)
+        return image[0]
+
+    @property
+    def assets(self):
+        """The renderer's textures and tables for this picture size."""
+        if self.width is None or self.height is None:
+            raise ValueError("this engine was made without a picture size")
+        return self._assets_for(self.width, self.height)
+
+    def _assets_for(self, width: int, height: int):
+        if (width, height) not in self._assets:
+            self._assets[width, height] = build_assets(width, height)
+        return self._assets[width, height]
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Copies of all arrays of the state, by name; with the constructor's arguments they are the whole engine."""
+        return {name: array.copy() for name, array in self.state._asdict().items()}
+
+    def restore(self, snapshot: dict[str, np.ndarray]) -> None:
+        """Takes the state back from ``snapshot``; raises ValueError if it is of another shape of engine."""
+        for name, array in self.state._asdict().items():
+            if name not in snapshot:
+                raise ValueError(f"the snapshot lacks {name!r}: it was written by another version of the engine")
+            if snapshot[name].shape != array.shape:
+                raise ValueError(f"snapshot[{name!r}] is {snapshot[name].shape}, this engine needs {array.shape}")
+        for name, array in self.state._asdict().items():
+            array[...] = snapshot[name]
+
+    def _take(self, pressed, camera, reset):
+        self._pressed[:-1], self._camera[:-1] = pressed, camera
+        self._reset[:] = reset
+
+    def _check(self, image):
+        shape = (self.num_envs, self.height, self.width, 3)
+        if image.shape != shape or image.dtype != np.uint8 or not image.flags.c_contiguous:
+            raise ValueError(f"image must be contiguous uint8 {shape}, not {image.dtype} {image.shape}")

@@ -1,0 +1,75 @@
+"""Counter-based randomness: a random number is a hash of what it is for, never of what was drawn before.
+
+``uniform(key, episode, tick, stream)`` depends on nothing else, so a trajectory is the same whatever the batch size,
+the device, the number of threads or the order in which environments are stepped.
+
+The mixer is the finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+"""
+
+import numpy as np
+from numba import njit
+
+# Streams keep the draws of different purposes apart. A stream may be offset by an index (a mob, a column):
+# leave 2**16 between two of them.
+STREAM_WORLD = 1 << 16
+STREAM_TREE = 2 << 16
+STREAM_SPAWN = 3 << 16
+STREAM_SUMMON = 4 << 16
+STREAM_MOB = 5 << 16
+STREAM_STAGGER = 6 << 16
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX2 = np.uint64(0x94D049BB133111EB)
+_U30, _U27, _U31, _U40 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(40)
+_TO_UNIT = np.float32(2.0**-24)
+
+
+@njit(inline="always")
+def mix(x):
+    """SplitMix64's finaliser: a bijection of uint64 in which every input bit reaches every output bit."""
+    x = (x ^ (x >> _U30)) * _MIX1
+    x = (x ^ (x >> _U27)) * _MIX2
+    return x ^ (x >> _U31)
+
+
+@njit(inline="always")
+def hash2(a, b):
+    """Hash of two integers -> uint64."""
+    return mix(mix(np.uint64(a) + _GOLDEN) + np.uint64(b) * _GOLDEN)
+
+
+@njit(inline="always")
+def random_bits(key, episode, tick, stream):
+    """uint64 bits for (environment key, episode, tick, stream)."""
+    return mix(hash2(hash2(key, episode), tick) + np.uint64(stream) * _GOLDEN)
+
+
+@njit(inline="always")
+def tick_bits(key, episode, tick):
+    """The part of random_bits that all draws of a tick share."""
+    return hash2(hash2(key, episode), tick)
+
+
+@njit(inline="always")
+def stream_bits(tick_bits, stream):
+    """random_bits(key, episode, tick, stream) from its shared part."""
+    return mix(tick_bits + np.uint64(stream) * _GOLDEN)
+
+
+@njit(inline="always")
+def to_unit(bits):
+    """uint64 bits -> float32 in [0, 1), from the top 24 bits."""
+    return np.float32(bits >> _U40) * _TO_UNIT
+
+
+@njit(inline="always")
+def uniform(key, episode, tick, stream):
+    """float32 in [0, 1) for (environment key, episode, tick, stream)."""
+    return to_unit(random_bits(key, episode, tick, stream))
+
+
+def environment_key(seed: int, index: int) -> int:
+    """The int64 key of environment ``index`` of a batch seeded with ``seed``; a single environment has index 0."""
+    with np.errstate(over="ignore"):
+        return int(np.uint64(hash2(np.uint64(seed & 0xFFFFFFFFFFFFFFFF), np.uint64(index))).astype(np.int64))

@@ -1,0 +1,111 @@
+"""ppo_vpt_online.py as its users start it: a process, its files, its messages."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import imageio.v3 as iio
+import pytest
+import torch
+
+from ppo_vpt_online import SMALL_NET_ARGS, VPTPolicy, load_openai_policy, save_vpt_policy
+
+SCRIPT = Path(__file__).parents[1] / "ppo_vpt_online.py"
+QUICK = ["--num-envs", "8", "--batch-size", "4", "--batches-per-iteration", "2", "--video-width", "160"]
+
+
+def start(tmp_path, *flags):
+    return subprocess.Popen(
+        [sys.executable, SCRIPT, "--save-path", tmp_path / "out", *flags],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+
+
+def run(tmp_path, *flags, expect=0):
+    process = start(tmp_path, *flags)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == expect, output
+    return output, next(iter((tmp_path / "out").glob("*")), None)
+
+
+def test_three_iterations_leave_a_policy_a_video_and_metrics(tmp_path):
+    output, path = run(tmp_path, "--num-iterations", "3")
+    checkpoint = path / "checkpoints" / "iteration_000003"
+    policy = load_openai_policy(checkpoint / "policy.model", checkpoint / "policy.weights")
+    assert all(torch.isfinite(p).all() for p in policy.parameters())
+    rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["charts/iteration"] for row in rows] == [1, 2, 3]
+    assert [row["charts/global_step"] for row in rows] == [2048, 4096, rows[2]["charts/global_step"]]
+    for key in ("charts/SPS", "losses/policy_loss", "losses/value_loss", "losses/entropy", "losses/kl_to_reference"):
+        assert math.isfinite(rows[2][key])
+    video = iio.imread(path / "videos" / "iteration_000001.mp4", plugin="pyav")
+    assert len(video) > 10 and video.shape[1:] == (360, 640, 3) and video.std() > 10
+    assert "iteration 3/3" in output
+
+
+def test_an_interrupt_saves_and_leaves(tmp_path):
+    process = start(tmp_path, *QUICK, "--num-iterations", "100000")
+    for line in process.stdout:
+        if "iteration 2/" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    started = time.time()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and time.time() - started < 30, output
+    path = next((tmp_path / "out").glob("*"))
+    (checkpoint,) = (path / "checkpoints").glob("iteration_*")
+    load_openai_policy(checkpoint / "policy.model", checkpoint / "policy.weights")
+    assert iio.improps(path / "videos" / "iteration_000001.mp4", plugin="pyav").shape[1:] == (90, 160, 3)
+
+
+def test_checkpoints_come_at_their_interval_and_the_kept_ones_stay(tmp_path):
+    flags = ["--num-iterations", "5", "--save-interval", "1", "--keep-interval", "2", "--record-video-interval", "0"]
+    _, path = run(tmp_path, *QUICK, "--fragment-length", "8", "--context-length", "8", *flags)
+    names = sorted(folder.name for folder in (path / "checkpoints").iterdir())
+    assert names == ["iteration_000002", "iteration_000004", "iteration_000005"]
+    assert not (path / "videos").exists()
+
+
+def test_it_goes_on_from_vpt_files_and_shows_their_temperature(tmp_path):
+    torch.manual_seed(0)
+    net_args = SMALL_NET_ARGS | {"img_shape": [32, 32, 3], "hidsize": 64}
+    policy = VPTPolicy(net_args, temperature=2.0)
+    save_vpt_policy(policy, tmp_path / "p.model", tmp_path / "p.weights")
+    flags = ["--model-path", "p.model", "--weights-path", "p.weights", "--learning-rate", "0", "--num-iterations", "1"]
+    output, path = run(tmp_path, *QUICK, *flags)
+    assert "temperature 2.0" in output
+    checkpoint = path / "checkpoints" / "iteration_000001"
+    trained = load_openai_policy(checkpoint / "policy.model", checkpoint / "policy.weights")
+    for (name, a), b in zip(policy.state_dict().items(), trained.state_dict().values(), strict=True):
+        if not name.startswith("value_head"):
+            assert torch.equal(a, b), name
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--batch-size", "5"], "--batch-size 5 x --batches-per-iteration 4 = 20 fragments must be a multiple"),
+        (["--gradient-accumulation", "3"], "--gradient-accumulation 3 must divide --batches-per-iteration 4"),
+        (["--num-envs", "0"], "--num-envs 0 must be at least 1"),
+        (["--discount", "1.5"], "--discount 1.5 must be between 0 and 1"),
+        (["--weights-path", "x.weights"], "--weights-path needs --model-path"),
+        (["--model-path", "nowhere.model"], "nowhere.model"),
+        (["--device", "tpu9"], "tpu9"),
+        (["--learning-rte", "1"], "learning-rate"),
+    ],
+)
+def test_a_wrong_flag_is_named_before_anything_starts(tmp_path, flags, message):
+    process = start(tmp_path, *flags)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0 and message in " ".join(output.split())
+    assert "Traceback" not in output
+    assert not (tmp_path / "out").exists()

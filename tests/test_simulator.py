@@ -1,0 +1,383 @@
+"""MinecraftSim and make_vec: the user's document, Gymnasium's rules, episodes, rewards, seeds, bad input."""
+
+import pickle
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
+
+import minestudio_envs
+from minestudio_envs import MinecraftSim
+from minestudio_envs.actions import BUTTONS
+from minestudio_envs.callbacks import (
+    CommandsCallback,
+    FastResetCallback,
+    JudgeResetCallback,
+    MaskActionsCallback,
+    RewardsCallback,
+    SummonMobsCallback,
+)
+from minestudio_envs.voxel.items import ITEM_ID
+from minestudio_envs.voxel.state import COW
+
+
+def seed_env_generator():
+    """The environment generator of MineStudio's online document: as written there, but for the import lines."""
+    from minestudio_envs.simulator import MinecraftSim
+    from minestudio_envs.callbacks import (  # isort: skip
+        SummonMobsCallback,
+        MaskActionsCallback,
+        RewardsCallback,
+        CommandsCallback,
+        JudgeResetCallback,
+        FastResetCallback,
+    )
+
+    sim = MinecraftSim(
+        obs_size=(128, 128),
+        preferred_spawn_biome="plains",
+        action_type="agent",
+        timestep_limit=1000,
+        callbacks=[
+            SummonMobsCallback([{"name": "cow", "number": 10, "range_x": [-5, 5], "range_z": [-5, 5]}]),
+            MaskActionsCallback(inventory=0),
+            RewardsCallback(
+                [
+                    {
+                        "event": "kill_entity",
+                        "objects": ["cow"],
+                        "reward": 1.0,
+                        "identity": "chop_tree",
+                        "max_reward_times": 30,
+                    }
+                ]
+            ),
+            CommandsCallback(
+                commands=[
+                    "/give @p minecraft:iron_sword 1",
+                    "/give @p minecraft:diamond 64",
+                    "/effect @p 5 9999 255 true",
+                ]
+            ),
+            FastResetCallback(
+                biomes=["plains"],
+                random_tp_range=1000,
+            ),
+            JudgeResetCallback(600),
+        ],
+    )
+    return sim
+
+
+def small_sim(*callbacks, **kwargs):
+    kwargs = {"obs_size": (32, 32), "render_size": None, "callbacks": callbacks} | kwargs
+    return MinecraftSim(**kwargs)
+
+
+def cows(number, low=-5, high=5):
+    return SummonMobsCallback([{"name": "cow", "number": number, "range_x": [low, high], "range_z": [low, high]}])
+
+
+def random_actions(num_envs, steps, seed=0):
+    rng = np.random.default_rng(seed)
+    return [
+        {"buttons": rng.integers(0, 8640, num_envs), "camera": rng.integers(0, 121, num_envs)} for _ in range(steps)
+    ]
+
+
+NOOP = {"buttons": np.array([0]), "camera": np.array([60])}
+
+
+class TestTheDocumentsGenerator:
+    def test_it_runs_as_written_and_the_invalid_command_says_what_to_write(self):
+        with pytest.warns(UserWarning, match=r"/effect give @p minecraft:strength 9999 255 true"):
+            sim = seed_env_generator()
+        obs, info = sim.reset(seed=3)
+        assert obs["image"].shape == (128, 128, 3) and obs["image"].dtype == np.uint8
+        assert info["inventory"][0] == {"type": "iron_sword", "quantity": 1}
+        assert info["inventory"][1] == {"type": "diamond", "quantity": 64}
+        assert len(info["command_errors"]) == 1 and "/effect @p 5 9999 255 true" in info["command_errors"][0]
+        assert info["pov"].shape == (360, 640, 3)
+        assert int((sim._batch.engine.state.mob_kind[0] == COW).sum()) == 10
+        _, reward, terminated, truncated, _ = sim.step(sim.noop_action())
+        assert (reward, terminated, truncated) == (0.0, False, False)
+        sim.close()
+
+    def test_an_episode_is_truncated_after_600_steps(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            envs = minestudio_envs.make_vec(seed_env_generator, 2, obs_size=(16, 16))
+        envs.reset()
+        for t in range(1, 601):
+            _, _, terminated, truncated, infos = envs.step({"buttons": np.zeros(2, int), "camera": np.full(2, 60)})
+            assert not terminated.any() and truncated.all() == (t == 600)
+        assert infos["episode"]["l"].tolist() == [600, 600]
+
+
+def test_timestep_limit_truncates():
+    sim = small_sim(timestep_limit=3)
+    sim.reset()
+    ends = [sim.step(NOOP)[2:4] for _ in range(3)]
+    assert ends == [(False, False), (False, False), (False, True)]
+
+
+@pytest.mark.parametrize("action_type", ["agent", "env"])
+def test_gymnasiums_checker_accepts_it(action_type):
+    env = gym.make("MineStudio/KillCow-v0", action_type=action_type, obs_size=(32, 24))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(env.unwrapped)
+
+
+def test_gymnasium_makes_a_batch_of_a_task():
+    envs = gym.make_vec("MineStudio/KillCow-v0", num_envs=2, array="numpy", obs_size=(32, 32))
+    observations, _ = envs.reset(seed=1)
+    assert envs.observation_space.contains(observations)
+    envs.step(envs.action_space.sample())
+
+
+def test_info_can_be_pickled_and_names_what_minestudio_names():
+    sim = small_sim(cows(1), render_size=(64, 36))
+    _, info = sim.reset()
+    assert pickle.loads(pickle.dumps(info))["player_pos"] == info["player_pos"]
+    names = {"pov", "inventory", "equipped_items", "kill_entity", "player_pos", "is_gui_open", "isGuiOpen", "health"}
+    assert names <= set(info)
+
+
+def test_a_single_sim_is_environment_0_of_a_batch():
+    callbacks = cows(3), FastResetCallback(["plains"], 100)
+    sim = small_sim(*callbacks)
+    obs, _ = sim.reset(seed=5)
+    envs = minestudio_envs.make_vec(lambda: small_sim(*callbacks), 3, seed=5)
+    batch_obs, _ = envs.reset(seed=5)
+    np.testing.assert_array_equal(obs["image"], batch_obs["image"][0])
+    for action in random_actions(3, 20):
+        obs, *_ = sim.step({key: value[:1] for key, value in action.items()})
+        batch_obs, *_ = envs.step(action)
+        np.testing.assert_array_equal(obs["image"], batch_obs["image"][0])
+
+
+class TestVectorEnvironment:
+    def make(self, num_envs=3, limit=4, **kwargs):
+        return minestudio_envs.make_vec(
+            lambda: small_sim(cows(2), JudgeResetCallback(limit)), num_envs, seed=1, **kwargs
+        )
+
+    def test_it_is_a_gymnasium_vector_env_with_next_step_autoreset(self):
+        envs = self.make()
+        assert isinstance(envs, gym.vector.VectorEnv)
+        assert envs.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+        assert envs.single_action_space["buttons"] == gym.spaces.MultiDiscrete([8641])
+        assert envs.action_space["camera"].shape == (3, 1)
+        envs.reset()
+        envs.step(envs.action_space.sample())
+
+    def test_the_step_after_the_end_resets_and_ignores_the_action(self):
+        envs, other = self.make(), self.make()
+        images = [envs.reset()[0]["image"], other.reset()[0]["image"]]
+        for t in range(1, 12):
+            jump = {"buttons": np.full(3, 2), "camera": np.full(3, 60)}
+            still = {"buttons": np.zeros(3, int), "camera": np.full(3, 60)}
+            *_, truncated, infos = result = envs.step(jump)
+            # `other` differs in nothing but the actions given while the environments reset
+            images = [result[0]["image"], other.step(still if t % 5 == 0 else jump)[0]["image"]]
+            assert truncated.all() == (t % 5 == 4) and infos["began"].all() == (t % 5 == 0)
+            assert infos["_episode"].all() == (t % 5 == 4)
+            torch.testing.assert_close(*images)
+
+    def test_every_episode_is_another_world_and_a_seed_brings_it_back(self):
+        envs = self.make(num_envs=2)
+        first = envs.reset(seed=7)[0]["image"]
+        second = envs.reset()[0]["image"]
+        again = envs.reset(seed=7)[0]["image"]
+        torch.testing.assert_close(first, again)
+        assert (first != second).float().mean() > 0.05
+        assert (first[0] != first[1]).float().mean() > 0.05
+
+    def test_reset_mask_resets_only_those(self):
+        envs = self.make()
+        before = envs.reset()[0]["image"]
+        after, infos = envs.reset(options={"reset_mask": np.array([False, True, False])})
+        assert infos["began"].tolist() == [False, True, False]
+        torch.testing.assert_close(after["image"][[0, 2]], before[[0, 2]])
+        assert (after["image"][1] != before[1]).any()
+
+    def test_numpy_arrays_hold_the_same_as_tensors(self):
+        tensors, arrays = self.make(), self.make(array="numpy")
+        tensors.reset(), arrays.reset()
+        for action in random_actions(3, 6):
+            a, b = tensors.step(action), arrays.step(action)
+            assert isinstance(b[0]["image"], np.ndarray) and isinstance(b[4]["episode"]["r"], np.ndarray)
+            np.testing.assert_array_equal(a[0]["image"], b[0]["image"])
+            for x, y in zip(a[1:4], b[1:4], strict=True):
+                np.testing.assert_array_equal(x, y)
+                assert isinstance(y, np.ndarray)
+
+    def test_observations_are_fresh_unless_copy_is_off(self):
+        for copy in (True, False):
+            envs = self.make(copy=copy)
+            held = envs.reset()[0]["image"]
+            before = held.clone()
+            turn = {"buttons": np.ones(3, int), "camera": np.full(3, 0)}
+            envs.step(turn)
+            assert bool((held == before).all()) is copy
+
+    def test_stagger_begins_the_first_episodes_at_different_ages(self):
+        envs = minestudio_envs.make_vec(lambda: small_sim(JudgeResetCallback(100)), 16, stagger=True)
+        envs.reset()
+        assert len(set(envs.elapsed.tolist())) > 8 and 0 <= envs.elapsed.min() and envs.elapsed.max() < 100
+
+
+class TestRewards:
+    def reward(self, **kwargs):
+        entry = {"event": "kill_entity", "objects": ["cow"], "reward": 2.0, "identity": "cow", "max_reward_times": 3}
+        return RewardsCallback([entry | kwargs])
+
+    def run(self, callbacks, kills):
+        """Rewards of steps in which the engine's statistics grow by `kills`."""
+        envs = minestudio_envs.make_vec(lambda: small_sim(*callbacks), 1)
+        envs.reset()
+        rewards = []
+        for kill in kills:
+            envs.engine.state.kill_entity[0, COW] += kill
+            rewards.append(envs.step(NOOP)[1].item())
+        return rewards
+
+    def test_every_kill_pays_up_to_the_cap(self):
+        assert self.run([self.reward()], [0, 2, 0, 2, 1]) == [0.0, 4.0, 0.0, 2.0, 0.0]
+
+    def test_entries_of_one_identity_share_the_cap_and_callbacks_add_up(self):
+        both = RewardsCallback([*self.reward().rewards, *self.reward(reward=1.0).rewards])
+        assert self.run([both], [1, 1, 1]) == [3.0, 2.0, 0.0]
+        assert self.run([self.reward(), self.reward(reward=1.0)], [1, 1]) == [3.0, 3.0]
+
+    def test_a_new_episode_pays_anew_and_never_for_the_old_one(self):
+        callbacks = [self.reward(max_reward_times=1), JudgeResetCallback(2)]
+        assert self.run(callbacks, [1, 0, 0, 1, 1]) == [2.0, 0.0, 0.0, 2.0, 0.0]
+
+
+def test_masked_actions_do_not_reach_the_engine():
+    jump = {"buttons": np.array([2]), "camera": np.array([60])}
+    heights = []
+    for mask in ([], [MaskActionsCallback(jump=0)]):
+        sim = small_sim(*mask)
+        _, info = sim.reset(seed=1)
+        start = info["player_pos"]["y"]
+        heights.append([sim.step(jump)[4]["player_pos"]["y"] - start for _ in range(3)][-1])
+    assert heights[0] > 0.9 and heights[1] == 0.0
+
+
+def test_named_actions_do_what_joint_actions_do():
+    a, b = small_sim(), small_sim(action_type="env")
+    start = a.reset(seed=1)[1]["player_pos"]
+    b.reset(seed=1)
+    for _ in range(5):
+        info_a = a.step({"buttons": np.array([289]), "camera": np.array([60 + 3])})[4]  # forward, camera
+        info_b = b.step({"forward": 1, "camera": np.array([0.0, 3.2153691330919005], np.float32)})[4]
+    assert info_a["player_pos"] == info_b["player_pos"] and info_a["player_pos"] != start
+
+
+def test_inventory_argument_and_commands_fill_the_slots():
+    sim = small_sim(CommandsCallback(["/give @p minecraft:stick 70"]), inventory={2: {"type": "apple", "quantity": 5}})
+    _, info = sim.reset()
+    held = [(slot["type"], slot["quantity"]) for slot in (info["inventory"][i] for i in range(3))]
+    assert held == [("stick", 64), ("stick", 6), ("apple", 5)]
+
+
+@pytest.mark.parametrize(
+    "make, error, message",
+    [
+        (lambda: small_sim(preferred_spawn_biome="plain"), ValueError, "did you mean 'plains'"),
+        (lambda: small_sim(action_type="agents"), ValueError, "did you mean 'agent'"),
+        (lambda: small_sim(timestep_limits=3), TypeError, "timestep_limits"),
+        (lambda: small_sim(obs_size=(0, 64)), ValueError, "obs_size"),
+        (lambda: small_sim("cow"), TypeError, "'cow'"),
+        (lambda: MaskActionsCallback(invntory=0), ValueError, "did you mean 'inventory'"),
+        (lambda: SummonMobsCallback([{"name": "cov", "number": 1}]), ValueError, "range_x"),
+        (
+            lambda: SummonMobsCallback([{"name": "cov", "number": 1, "range_x": [0, 1], "range_z": [0, 1]}]),
+            ValueError,
+            "did you mean 'cow'",
+        ),
+        (
+            lambda: SummonMobsCallback([{"name": "cow", "number": 1, "range_x": [1, 0], "range_z": [0, 1]}]),
+            ValueError,
+            "range_x",
+        ),
+        (lambda: TestRewards().reward(event="kill_entities"), ValueError, "did you mean 'kill_entity'"),
+        (lambda: small_sim(TestRewards().reward(objects=["cows"])).reset(), ValueError, "did you mean 'cow'"),
+        (lambda: TestRewards().reward(rewards=1), ValueError, "did you mean 'reward'"),
+        (lambda: JudgeResetCallback(0), ValueError, "at least 1"),
+        (lambda: FastResetCallback(["plain"], 10), ValueError, "did you mean 'plains'"),
+        (lambda: minestudio_envs.make_vec(small_sim, 0), ValueError, "num_envs=0"),
+        (lambda: minestudio_envs.make_vec(small_sim, 1, engine="real"), ValueError, "engine='real'"),
+        (lambda: minestudio_envs.make_vec(small_sim, 1, array="jax"), ValueError, "array='jax'"),
+        (lambda: minestudio_envs.make_vec(small_sim, 1, device="cuda"), ValueError, "device='cuda'"),
+        (lambda: minestudio_envs.make_vec(lambda: None, 1), TypeError, "env_generator"),
+        (lambda: small_sim().step(NOOP), gym.error.ResetNeeded, "reset"),
+        (lambda: minestudio_envs.make_vec(small_sim, 1).step(NOOP), gym.error.ResetNeeded, "reset"),
+    ],
+)
+def test_bad_input_is_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    "action, error, message",
+    [
+        ({"buttons": np.array([8641]), "camera": np.array([60])}, ValueError, "8641"),
+        ({"buttons": np.array([0]), "camera": np.array([-1])}, ValueError, "-1"),
+        ({"buttons": np.array([0.5]), "camera": np.array([60])}, TypeError, "float"),
+        ({"buttons": np.array([[0, 0]]), "camera": np.array([60])}, ValueError, "shape"),
+        ({"buttons": np.array([0])}, ValueError, "camera"),
+    ],
+)
+def test_bad_actions_are_named(action, error, message):
+    sim = small_sim()
+    sim.reset()
+    with pytest.raises(error, match=message):
+        sim.step(action)
+
+
+def test_stepping_after_close_is_an_error_and_closing_twice_is_not():
+    sim, envs = small_sim(), minestudio_envs.make_vec(small_sim, 1)
+    for env in (sim, envs):
+        env.reset()
+        env.close()
+        env.close()
+        with pytest.raises(gym.error.ClosedEnvironmentError):
+            env.step(NOOP)
+
+
+def test_an_action_is_left_as_it_was_given():
+    sim = small_sim()
+    sim.reset()
+    action = sim.noop_action()
+    sim.step(action)
+    sim.step(action)
+    assert sorted(action) == ["buttons", "camera"]
+
+
+def test_the_attack_button_kills_a_cow_and_pays():
+    """The whole chain: summon, look, click, kill, reward. The cow is put before the player's eyes."""
+    reward = {"event": "kill_entity", "objects": ["cow"], "reward": 1.0, "identity": "cow", "max_reward_times": 30}
+    commands = ["/give @p minecraft:iron_sword 1", "/effect give @p minecraft:strength 9999 255 true"]
+    envs = minestudio_envs.make_vec(
+        lambda: small_sim(cows(1), RewardsCallback([reward]), CommandsCallback(commands)), 1
+    )
+    envs.reset(seed=0)
+    state = envs.engine.state
+    assert state.inventory_item[0, 0] == ITEM_ID["iron_sword"]
+    state.yaw[0], state.pitch[0] = 0.0, 30.0
+    state.mob_position[0, 0] = state.position[0] + [0.0, 0.0, 1.5]
+    attack = 1 << 2
+    assert BUTTONS[0] == "attack"
+    total = sum(
+        envs.step({"buttons": np.array([attack * (t % 2)]), "camera": np.array([60])})[1].item() for t in range(4)
+    )
+    assert total == 1.0 and envs.engine.state.kill_entity[0, COW] == 1

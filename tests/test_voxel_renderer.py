@@ -1,0 +1,393 @@
+"""The picture: that things are where geometry says, look as they should, and that the fast way draws the same."""
+
+import numpy as np
+import pytest
+
+from minestudio_envs.voxel import renderer, textures
+from minestudio_envs.voxel.blocks import BEDROCK, BIRCH_LEAVES, BLOCKS, DIRT, GRASS_BLOCK, OAK_LEAVES, OAK_LOG, STONE
+from minestudio_envs.voxel.engine import VoxelEngine
+from minestudio_envs.voxel.items import ITEM_ID, ITEMS
+from minestudio_envs.voxel.state import COW
+
+GROUND = 20  # height of the flat world's grass
+EYE = GROUND + 1.62
+SIZE = 128
+
+
+def update_heights(state):
+    above = np.arange(1, state.voxels.shape[3] + 1)
+    state.height[0] = np.where(state.voxels[0] != 0, above, 0).max(-1)
+
+
+@pytest.fixture
+def engine():
+    """One environment on a meadow, at noon, the player in its middle looking south with a sword in hand."""
+    engine = VoxelEngine(1, SIZE, SIZE, max_mobs=3)
+    state = engine.state
+    state.voxels[0, :, :, 0], state.voxels[0, :, :, 1 : GROUND - 1] = BEDROCK, DIRT
+    state.voxels[0, :, :, GROUND - 1] = GRASS_BLOCK
+    update_heights(state)
+    state.previous_position[0] = state.position[0] = (64.5, GROUND, 64.5)
+    state.time_of_day[0], state.health[0], state.food[0], state.attack_ticks[0] = 6000, 20, 20, 100
+    state.inventory_item[0, 0], state.inventory_count[0, 0] = ITEM_ID["iron_sword"], 1
+    return engine
+
+
+def draw(engine):
+    image = np.full((1, engine.height, engine.width, 3), 77, np.uint8)
+    engine.render(image)
+    return image[0].astype(int)
+
+
+def put(engine, x, y, z, block=STONE):
+    engine.state.voxels[0, x % SIZE, z % SIZE, y] = block
+    update_heights(engine.state)
+
+
+def put_cow(engine, x, z, yaw=90.0, slot=0, y=GROUND):
+    state = engine.state
+    state.mob_kind[0, slot], state.mob_health[0, slot] = COW, 10
+    state.mob_position[0, slot] = state.mob_previous_position[0, slot] = (x, y, z)
+    state.mob_yaw[0, slot] = state.mob_head_yaw[0, slot] = yaw
+
+
+def project(engine, point):
+    """(row, column) in pixels of a point in the world; 70 degrees of height, 16:9, squeezed into the image."""
+    yaw, pitch = np.radians([engine.state.yaw[0], engine.state.pitch[0]])
+    offset = np.array(point) - engine.state.previous_position[0] - [0, 1.62, 0]
+    ahead = np.array([-np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
+    right = np.array([-np.cos(yaw), 0, -np.sin(yaw)])
+    up = np.cross(right, ahead)
+    tangent = np.tan(np.radians(35))
+    depth = offset @ ahead
+    return (
+        (1 - offset @ up / depth / tangent) / 2 * engine.height,
+        (1 + offset @ right / depth / (tangent * 16 / 9)) / 2 * engine.width,
+    )
+
+
+def is_grey(pixels):
+    return np.ptp(pixels, axis=-1) < 12
+
+
+def is_grass(pixels):
+    return (pixels[..., 1] > pixels[..., 0] + 15) & (pixels[..., 1] > pixels[..., 2] + 15)
+
+
+def is_sky(pixels):
+    return pixels[..., 2] > pixels[..., 0]
+
+
+def test_sky_is_above_and_the_ground_below(engine):
+    open_view = np.s_[:80, :60]  # neither HUD nor hand
+    engine.state.time_of_day[0], engine.state.pitch[0] = 1000, -60  # the sun is elsewhere
+    assert is_sky(draw(engine)[open_view]).all()
+    engine.state.pitch[0] = 60
+    assert is_grass(draw(engine)[open_view]).mean() > 0.99
+    engine.state.pitch[0] = 0
+    image = draw(engine)
+    assert is_sky(image[:60, :60]).all() and is_grass(image[75:95, :60]).mean() > 0.99
+
+
+def test_a_block_appears_where_projection_says(engine):
+    put(engine, 66, GROUND, 69)
+    image = draw(engine)
+    top, left = project(engine, (67, GROUND + 1, 69))
+    bottom, right = project(engine, (66, GROUND, 69))
+    stone = is_grey(image) & (image[..., 0] > 40)
+    inside = np.zeros_like(stone)
+    inside[round(top) : round(bottom), round(left) : round(right)] = True
+    assert 0 < left < right < 60 and stone[inside].all()
+    around = np.zeros_like(stone)
+    around[round(top) - 9 : round(bottom) + 5, round(left) - 5 : round(left) - 1] = True
+    around[round(bottom) + 1 : round(bottom) + 5, round(left) - 5 : round(right)] = True
+    assert not stone[around].any()
+
+
+@pytest.mark.parametrize(
+    ("yaw", "direction"),
+    [(0, (0, 1)), (90, (-1, 0)), (180, (0, -1)), (-90, (1, 0))],
+    ids=["south", "west", "north", "east"],
+)
+def test_yaw_looks_where_minecraft_does(engine, yaw, direction):
+    for y in (GROUND, GROUND + 1):
+        put(engine, 64 + 4 * direction[0], y, 64 + 4 * direction[1])
+    engine.state.yaw[0] = yaw
+    assert is_grey(draw(engine)[60, 60])
+    engine.state.yaw[0] = yaw + 90
+    assert not is_grey(draw(engine)[60, 60])
+
+
+def cow_pixels(engine):
+    """Where the picture changes when the cow is taken away."""
+    with_cow = draw(engine)
+    engine.state.mob_kind[0, 0] = 0
+    without = draw(engine)
+    engine.state.mob_kind[0, 0] = COW
+    return np.abs(with_cow - without).max(-1) > 3, with_cow
+
+
+def test_a_cow_stands_where_projection_says(engine):
+    put_cow(engine, 65.5, 69.5)
+    changed, image = cow_pixels(engine)
+    top, left = project(engine, (66.4, GROUND + 1.5, 69.5))
+    bottom, right = project(engine, (64.4, GROUND, 69.5))
+    rows, columns = np.nonzero(changed)
+    assert abs(rows.min() - top) < 4 and abs(rows.max() - bottom) < 8
+    assert abs(columns.min() - left) < 4 and abs(columns.max() - right) < 4
+    rear, shoulder = (round(project(engine, (x, GROUND + 1, 69.2))[1]) for x in (66.0, 65.1))
+    body = image[round(project(engine, (65.5, GROUND + 1, 69.2))[0]), rear:shoulder]
+    assert len(body) > 5 and (np.ptp(body, axis=-1) < 45).all() and not is_grass(body).any()  # browns and whites
+
+
+def test_a_wall_hides_a_cow(engine):
+    put_cow(engine, 65.0, 69.5)
+    assert cow_pixels(engine)[0].sum() > 100
+    for x in range(60, 70):
+        for y in range(GROUND, GROUND + 3):
+            put(engine, x, y, 67)
+    assert cow_pixels(engine)[0].sum() == 0
+
+
+def test_a_cow_behind_the_camera_is_not_drawn(engine):
+    put_cow(engine, 64.5, 61.5)
+    assert cow_pixels(engine)[0].sum() == 0
+
+
+def test_a_hurt_cow_is_redder_and_a_dying_one_lies(engine):
+    put_cow(engine, 65.0, 68.5)
+    changed, healthy = cow_pixels(engine)
+    engine.state.mob_hurt_ticks[0, 0] = 15
+    hurt = draw(engine)
+    assert (hurt[changed][:, 0] - hurt[changed][:, 1]).mean() > (
+        healthy[changed][:, 0] - healthy[changed][:, 1]
+    ).mean() + 40
+    engine.state.mob_hurt_ticks[0, 0] = 5
+    assert (draw(engine) == healthy).all()
+    engine.state.mob_death_ticks[0, 0] = 19
+    lying, _ = cow_pixels(engine)
+    assert np.nonzero(lying)[0].min() > np.nonzero(changed)[0].min() + 5
+
+
+def test_walking_moves_the_legs(engine):
+    put_cow(engine, 65.0, 68.5)
+    engine.state.mob_position[0, 0, 0] += 0.1
+    pictures = []
+    for walked in (0.0, 0.6):
+        engine.state.mob_walk[0, 0] = walked
+        pictures.append(draw(engine))
+    rows, _ = np.nonzero((pictures[0] != pictures[1]).any(-1))
+    assert len(rows) > 10 and rows.min() > project(engine, (65, GROUND + 0.9, 68.5))[0]
+
+
+def scatter(engine, seed):
+    """Hills, trees, pits and cows at random; the player anywhere, looking anywhere."""
+    rng, state = np.random.default_rng(seed), engine.state
+    angle = np.arange(SIZE) * 2 * np.pi / SIZE
+    hills = 4 * np.sin(3 * angle)[:, None] * np.cos(2 * angle + rng.uniform(0, 6)) + 2 * np.sin(9 * angle + seed)
+    ground = np.floor(GROUND + hills).astype(int)
+    levels = np.arange(state.voxels.shape[3])
+    state.voxels[0] = np.where(levels < ground[..., None], DIRT, 0)
+    state.voxels[0][levels == ground[..., None] - 1] = GRASS_BLOCK
+    for _ in range(90):
+        x, z, leaf = *rng.integers(0, SIZE, 2), rng.choice([OAK_LEAVES, BIRCH_LEAVES])
+        for dx, dz in np.ndindex(5, 5):
+            state.voxels[0, (x + dx - 2) % SIZE, (z + dz - 2) % SIZE, ground[x, z] + 4 : ground[x, z] + 6] = leaf
+        state.voxels[0, x, z, ground[x, z] : ground[x, z] + 5] = OAK_LOG
+    state.voxels[0, rng.integers(0, SIZE, 200), rng.integers(0, SIZE, 200), :][:, 5:] = 0
+    update_heights(state)
+    x, z = rng.uniform(0, SIZE, 2)
+    state.previous_position[0] = (x, state.height[0, int(x), int(z)], z)
+    state.yaw[0], state.pitch[0], state.time_of_day[0] = (
+        rng.uniform(-180, 180),
+        rng.uniform(-60, 60),
+        rng.integers(24000),
+    )
+    for slot in range(3):
+        cow_x, cow_z = x + rng.uniform(-9, 9), z + rng.uniform(-9, 9)
+        put_cow(engine, cow_x, cow_z, rng.uniform(0, 360), slot, state.height[0, int(cow_x) % SIZE, int(cow_z) % SIZE])
+        state.mob_head_yaw[0, slot] += rng.uniform(-40, 40)
+        state.mob_hurt_ticks[0, slot] = rng.integers(0, 21)
+
+
+def test_the_fast_picture_is_the_one_drawn_ray_by_ray(engine):
+    wrong = []
+    for seed in range(12):
+        scatter(engine, seed)
+        by_ray = np.empty((SIZE, SIZE, 3), np.uint8)
+        renderer.render_by_pixel(engine.state, engine.assets, 0, by_ray)
+        wrong.append((np.abs(draw(engine) - by_ray).max(-1) > 1).mean())
+    assert np.mean(wrong) < 0.001 and max(wrong) < 0.004, wrong
+
+
+def test_the_seam_of_the_torus_cannot_be_seen(engine):
+    scatter(engine, 3)
+    state = engine.state
+    picture = draw(engine)
+    for laps in ((1, 0), (0, -1), (1_000_000, -3_000_000)):
+        moved = state.previous_position[0].copy()
+        state.previous_position[0, [0, 2]] += np.array(laps) * SIZE
+        state.mob_previous_position[0, 0, [0, 2]] += np.array(laps) * SIZE  # the others' images are as near
+        state.mob_position[0, 0] = state.mob_previous_position[0, 0]
+        assert (np.abs(draw(engine) - picture).max(-1) > 1).mean() < 0.002, laps
+        state.previous_position[0] = moved
+
+
+def test_a_laps_exact_multiple_changes_no_bit(engine):
+    """With a position that float64 holds exactly, far away is as near."""
+    engine.state.previous_position[0] = (10.25, GROUND, 3.5)
+    put(engine, 12, GROUND, 8)
+    picture = draw(engine)
+    engine.state.previous_position[0, [0, 2]] += 1e6 * SIZE
+    assert (draw(engine) == picture).all()
+
+
+def test_the_world_goes_on_across_the_seam(engine):
+    """Blocks laid alike around a place in the middle and around the corner of the map look alike."""
+    pictures = []
+    for x, z in ((64, 64), (0, 0)):
+        engine.state.voxels[0, :, :, GROUND:] = 0
+        for dx, dz in ((2, 5), (-3, 7), (0, 12), (-6, 20)):
+            put(engine, x + dx, GROUND, z + dz)
+        engine.state.previous_position[0] = (x + 0.5, GROUND, z + 0.5)
+        pictures.append(draw(engine))
+    assert (pictures[0] == pictures[1]).all()
+
+
+def test_night_is_darker_than_day_and_still_readable(engine):
+    world = np.s_[:110, :60]
+    day = draw(engine)[world]
+    engine.state.time_of_day[0] = 18000
+    night = draw(engine)[world]
+    assert night[:50].mean() < 0.25 * day[:50].mean()  # the sky
+    assert 0.4 * day[70:].mean() < night[70:].mean() < 0.95 * day[70:].mean()  # the ground, at gamma 2
+
+
+def test_the_sun_crosses_the_sky_from_east_to_west(engine):
+    state = engine.state
+    state.pitch[0] = -30
+    brightest = {}
+    for time, yaw in ((2000, -90), (2000, 90), (10000, -90), (10000, 90)):
+        state.time_of_day[0], state.yaw[0] = time, yaw
+        brightest[time, yaw] = (draw(engine)[:90, :70].min(-1) > 230).sum()
+    assert brightest[2000, -90] > brightest[2000, 90] + 20
+    assert brightest[10000, 90] > brightest[10000, -90] + 20
+
+
+def test_distance_fades_into_the_fog(engine):
+    columns = []
+    for distance in (5, 30, 56, 62):
+        engine.state.voxels[0, :, :, GROUND:] = 0
+        engine.state.voxels[0, :, (64 + distance) % SIZE, GROUND : GROUND + 20] = STONE
+        update_heights(engine.state)
+        columns.append(draw(engine)[58, 40])
+    saturation = [int(c[2] - c[0]) for c in columns]
+    assert saturation[0] == saturation[1] == 0 < saturation[2] < saturation[3]
+
+
+def test_blocks_darken_the_corners_beside_them(engine):
+    engine.state.pitch[0] = 40
+    plain = draw(engine)
+    for x in range(60, 69):
+        for y in (GROUND, GROUND + 1):
+            put(engine, x, y, 67)
+    row, _ = project(engine, (64.5, GROUND, 66.95))
+    row = int(row) + 1
+    assert draw(engine)[row, 40:60].mean() < 0.85 * plain[row, 40:60].mean()
+
+
+def test_the_hud_shows_the_selected_slot_health_and_food(engine):
+    slots = [slice(*(round(SIZE * (229 + 20 * slot + k) / 640) for k in (0, 20))) for slot in range(9)]
+    bar = slice(round(SIZE * 339 / 360), SIZE)
+    frames = []
+    for selected in (0, 5):
+        engine.state.selected[0] = selected
+        image = draw(engine)
+        frames.append([image[bar, slot].mean() for slot in slots])
+    assert frames[0][0] > frames[1][0] + 25 and frames[1][5] > frames[0][5] + 25
+
+    hearts = np.s_[round(SIZE * 321 / 360) : round(SIZE * 330 / 360), round(SIZE * 229 / 640) : round(SIZE * 310 / 640)]
+    full = draw(engine)[hearts]
+    engine.state.health[0] = 6
+    low = draw(engine)[hearts]
+    red = [(k[..., 0] - k[..., 1] > 60).mean(0) for k in (full, low)]
+    assert red[0].min() > 0 and red[1][:4].min() > 0 and red[1][6:].max() == 0
+    food = np.s_[hearts[0], round(SIZE * 330 / 640) : round(SIZE * 411 / 640)]
+    before = draw(engine)[food]
+    engine.state.food[0] = 3
+    assert (draw(engine)[food] != before).any()
+
+
+def test_an_item_and_its_count_are_in_its_slot(engine):
+    big = VoxelEngine(1, 640, 360, max_mobs=1)
+    for mine, theirs in zip(big.state, engine.state, strict=True):
+        if mine.shape == theirs.shape:
+            mine[:] = theirs
+    slot = np.s_[341:357, 232 + 60 : 232 + 60 + 17]
+    empty = draw(big)[slot]
+    big.state.inventory_item[0, 3], big.state.inventory_count[0, 3] = ITEM_ID["diamond"], 1
+    one = draw(big)[slot]
+    assert (one != empty).any() and (one[3:8, 6:10, 2] > one[3:8, 6:10, 0]).all()
+    big.state.inventory_count[0, 3] = 48
+    many = draw(big)[slot]
+    changed = (one != many).any(-1)
+    assert changed.any() and not changed[:8].any()
+    assert (many[9:16] == 255).all(-1).sum() > 15
+
+
+def test_the_crosshair_inverts(engine):
+    big = VoxelEngine(1, 640, 360, max_mobs=1)
+    big.state.time_of_day[0], big.state.pitch[0] = 6000, -30
+    bright = draw(big)[180, 320].mean()
+    big.state.time_of_day[0] = 18000
+    assert draw(big)[180, 320].mean() > bright + 80
+
+
+def test_the_hand_swings_and_sinks_after_a_hit(engine):
+    hand = np.s_[40:128, 70:128]
+    rest = draw(engine)[hand]
+    engine.state.swing_ticks[0] = 2
+    assert (draw(engine)[hand] != rest).any(-1).mean() > 0.05
+    engine.state.swing_ticks[0], engine.state.attack_ticks[0] = 0, 4
+    sunk = draw(engine)[hand]
+    engine.state.inventory_item[0, 0], engine.state.attack_ticks[0] = 0, 100
+    assert (sunk != rest).any(-1).mean() > 0.05 and (draw(engine)[hand] != rest).any(-1).mean() > 0.05
+
+
+def test_sneaking_lowers_the_eye(engine):
+    put(engine, 64, GROUND, 67)
+    standing = draw(engine)
+    engine.state.sneaking[0] = 1
+    assert is_sky(draw(engine)[:, 62]).sum() < is_sky(standing[:, 62]).sum() + 2
+    assert is_grey(draw(engine)[50:90, 62]).argmax() < is_grey(standing[50:90, 62]).argmax()
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (128, 128), (97, 53), (640, 360)])
+def test_every_pixel_is_written_and_nothing_else_matters(engine, width, height):
+    sized = VoxelEngine(1, width, height, max_mobs=3)
+    for mine, theirs in zip(sized.state, engine.state, strict=True):
+        mine[:] = theirs
+    put_cow(sized, 65.0, 66.0)
+    images = [np.full((1, height, width, 3), fill, np.uint8) for fill in (0, 255)]
+    for image in images:
+        sized.render(image)
+    assert (images[0] == images[1]).all()
+
+
+def test_a_cow_at_arms_length_does_not_break_the_picture(engine):
+    """A box with corners behind the camera still has an outline on the screen."""
+    for x, z in ((64.5, 65.0), (65.2, 64.6), (64.5, 64.5), (63.6, 64.2)):
+        put_cow(engine, x, z, 45)
+        by_ray = np.empty((SIZE, SIZE, 3), np.uint8)
+        renderer.render_by_pixel(engine.state, engine.assets, 0, by_ray)
+        assert (np.abs(draw(engine) - by_ray).max(-1) > 1).mean() < 0.001
+
+
+def test_everything_that_exists_has_a_picture():
+    assets = renderer.build_assets(64, 64)
+    assert assets.block_texture.shape == (len(BLOCKS), 6)
+    assert all(name in textures.BLOCK_FACES for name in BLOCKS[1:])
+    sprites = np.stack(textures.ITEM_SPRITES)
+    assert sprites.shape == (len(ITEMS), 16, 16, 4)
+    assert (sprites[1:, ..., 3] > 0).any((1, 2)).all() and not sprites[0].any()
+    assert len({sprite.tobytes() for sprite in sprites}) == len(ITEMS)
