@@ -64,7 +64,7 @@ class MinecraftCallback:
         """Add to what the engine does at every reset."""
 
     def before_batch_step(self, batch: "MinecraftVectorSim", pressed: torch.Tensor, degrees: torch.Tensor) -> None:
-        """Change ``pressed`` (uint8 [N, 20], order ``BUTTONS``) or ``degrees`` (float32 [N, 2]: pitch, yaw) in place."""
+        """Change ``pressed`` (uint8 [N, 20], as ``BUTTONS``) or ``degrees`` (float32 [N, 2]: pitch, yaw) in place."""
 
     def after_batch_step(
         self, batch: "MinecraftVectorSim", reward: torch.Tensor, terminated: torch.Tensor, truncated: torch.Tensor
@@ -224,9 +224,7 @@ class FastResetCallback(MinecraftCallback):
     (MineStudio keeps the world and teleports, because a new world takes it a minute; here it takes a millisecond.)
     """
 
-    def __init__(
-        self, biomes: Sequence[str], random_tp_range: int, start_time: int = 0, start_weather: str = "clear"
-    ):
+    def __init__(self, biomes: Sequence[str], random_tp_range: int, start_time: int = 0, start_weather: str = "clear"):
         for biome in biomes:
             check_biome(biome)
         if random_tp_range < 0:

@@ -5,7 +5,7 @@ Both are the same thing: a MinecraftSim describes a task, and runs as a batch of
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -73,7 +73,7 @@ class MinecraftSim(gym.Env):
     Observation: ``{"image": uint8 [height, width, 3]}``, RGB. An episode that reaches a time limit is truncated.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 20}
 
     def __init__(
         self,
@@ -243,7 +243,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
     ``_episode`` bool [N] marks them; ``began`` bool [N]; ``kill_entity`` = {mob: int32 [N]} counts of the episode.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 20, "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 20, "autoreset_mode": AutoresetMode.NEXT_STEP}
 
     def __init__(
         self,
@@ -418,11 +418,10 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
                 if key not in action:
                     raise ValueError(f"action: no {key!r} in {sorted(action)}")
             buttons, camera = (torch.as_tensor(action[key]) for key in ("buttons", "camera"))
+            n = self.num_envs
             for key, value in (("buttons", buttons), ("camera", camera)):
-                if value.shape not in ((self.num_envs,), (self.num_envs, 1)):
-                    raise ValueError(
-                        f"action[{key!r}]: shape {tuple(value.shape)}, expected ({self.num_envs},) or ({self.num_envs}, 1)"
-                    )
+                if value.shape not in ((n,), (n, 1)):
+                    raise ValueError(f"action[{key!r}]: shape {tuple(value.shape)}, expected ({n},) or ({n}, 1)")
             pressed, degrees = actions.joint_to_env(buttons.flatten(), camera.flatten())
             return pressed, degrees.float()
         pressed = torch.zeros(self.num_envs, len(actions.BUTTONS), dtype=torch.uint8)

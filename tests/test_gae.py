@@ -24,8 +24,7 @@ def test_gae_equals_the_sum_over_each_episode(seed, length, discount, lam):
     terminated, truncated, valid = np.zeros(length, bool), np.zeros(length, bool), np.ones(length, bool)
     if rng.random() < 0.3:  # the fragment begins with the reset after an episode that ended in the one before
         valid[0] = False
-    t = int(not valid[0])
-    for t in range(t, length):
+    for t in range(length):
         if not valid[t]:
             continue
         end = rng.random()

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -23,54 +24,22 @@ from minestudio_envs.callbacks import (
 )
 from minestudio_envs.voxel.items import ITEM_ID
 from minestudio_envs.voxel.state import COW
+from ppo_vpt_online import SMALL_NET_ARGS, VPTPolicy, save_vpt_policy
 
 
-def seed_env_generator():
-    """The environment generator of MineStudio's online document: as written there, but for the import lines."""
-    from minestudio_envs.simulator import MinecraftSim
-    from minestudio_envs.callbacks import (  # isort: skip
-        SummonMobsCallback,
-        MaskActionsCallback,
-        RewardsCallback,
-        CommandsCallback,
-        JudgeResetCallback,
-        FastResetCallback,
-    )
-
-    sim = MinecraftSim(
-        obs_size=(128, 128),
-        preferred_spawn_biome="plains",
-        action_type="agent",
-        timestep_limit=1000,
-        callbacks=[
-            SummonMobsCallback([{"name": "cow", "number": 10, "range_x": [-5, 5], "range_z": [-5, 5]}]),
-            MaskActionsCallback(inventory=0),
-            RewardsCallback(
-                [
-                    {
-                        "event": "kill_entity",
-                        "objects": ["cow"],
-                        "reward": 1.0,
-                        "identity": "chop_tree",
-                        "max_reward_times": 30,
-                    }
-                ]
-            ),
-            CommandsCallback(
-                commands=[
-                    "/give @p minecraft:iron_sword 1",
-                    "/give @p minecraft:diamond 64",
-                    "/effect @p 5 9999 255 true",
-                ]
-            ),
-            FastResetCallback(
-                biomes=["plains"],
-                random_tp_range=1000,
-            ),
-            JudgeResetCallback(600),
-        ],
-    )
-    return sim
+def document_generators() -> dict:
+    """The two generators of MineStudio's online document, as written there but for the import lines."""
+    source = (Path(__file__).parent / "data" / "minestudio_online_document.txt").read_text()
+    for theirs, ours in {
+        "from minestudio.models.openai_vpt.body import": "from ppo_vpt_online import",
+        "from minestudio.simulator import": "from minestudio_envs.simulator import",
+        "from minestudio.simulator.callbacks import": "from minestudio_envs.callbacks import",
+    }.items():
+        assert theirs in source
+        source = source.replace(theirs, ours)
+    namespace: dict = {}
+    exec(source, namespace)
+    return namespace
 
 
 def small_sim(*callbacks, **kwargs):
@@ -95,7 +64,7 @@ NOOP = {"buttons": np.array([0]), "camera": np.array([60])}
 class TestTheDocumentsGenerator:
     def test_it_runs_as_written_and_the_invalid_command_says_what_to_write(self):
         with pytest.warns(UserWarning, match=r"/effect give @p minecraft:strength 9999 255 true"):
-            sim = seed_env_generator()
+            sim = document_generators()["env_generator"]()
         obs, info = sim.reset(seed=3)
         assert obs["image"].shape == (128, 128, 3) and obs["image"].dtype == np.uint8
         assert info["inventory"][0] == {"type": "iron_sword", "quantity": 1}
@@ -107,10 +76,19 @@ class TestTheDocumentsGenerator:
         assert (reward, terminated, truncated) == (0.0, False, False)
         sim.close()
 
+    def test_its_policy_generator_loads_the_files_that_it_names(self, tmp_path, monkeypatch):
+        (tmp_path / "pretrained").mkdir()
+        files = "pretrained/foundation-model-2x.model", "pretrained/bc-from-early-game-2x.weights"
+        policy = VPTPolicy(SMALL_NET_ARGS)
+        save_vpt_policy(policy, tmp_path / files[0], tmp_path / files[1])
+        monkeypatch.chdir(tmp_path)
+        loaded = document_generators()["policy_generator"]()
+        assert all(map(torch.equal, policy.state_dict().values(), loaded.state_dict().values()))
+
     def test_an_episode_is_truncated_after_600_steps(self):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            envs = minestudio_envs.make_vec(seed_env_generator, 2, obs_size=(16, 16))
+            envs = minestudio_envs.make_vec(document_generators()["env_generator"], 2, obs_size=(16, 16))
         envs.reset()
         for t in range(1, 601):
             _, _, terminated, truncated, infos = envs.step({"buttons": np.zeros(2, int), "camera": np.full(2, 60)})
@@ -130,6 +108,7 @@ def test_gymnasiums_checker_accepts_it(action_type):
     env = gym.make("MineStudio/KillCow-v0", action_type=action_type, obs_size=(32, 24))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "(?s).*symmetric and normalized")  # a camera is measured in degrees
         check_env(env.unwrapped)
 
 

@@ -1,0 +1,63 @@
+"""How fast the voxel engine is: ticks alone, and steps with pictures, as a user of make_vec gets them.
+
+python scripts/benchmark_envs.py --num-envs 64 --seconds 5
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tyro
+
+import minestudio_envs
+from minestudio_envs.actions import NUM_BUTTONS, NUM_CAMERA
+from minestudio_envs.tasks import kill_cow
+
+
+@dataclass
+class Args:
+    num_envs: int = 64
+    """environments in the batch"""
+    sizes: tuple[int, ...] = (32, 64, 128)
+    """image sides in pixels"""
+    seconds: float = 5.0
+    """time for each measurement"""
+
+
+def rate(step: Callable[[int], None], num_envs: int, seconds: float) -> float:
+    """Environment steps per second of ``step(t)``, after a warm-up."""
+    for t in range(20):
+        step(t)
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        step(count)
+        count += 1
+    return count * num_envs / (time.perf_counter() - start)
+
+
+def main(args: Args) -> None:
+    rng = np.random.default_rng(0)
+    actions = [
+        {"buttons": rng.integers(0, NUM_BUTTONS, args.num_envs), "camera": rng.integers(0, NUM_CAMERA, args.num_envs)}
+        for _ in range(100)
+    ]
+    print(f"{args.num_envs} environments of MineStudio/KillCow-v0, random actions, {os.cpu_count()} CPU cores")
+    for size in args.sizes:
+        envs = minestudio_envs.make_vec(kill_cow, args.num_envs, obs_size=(size, size), copy=False)
+        envs.reset()
+        steps = rate(lambda t, envs=envs: envs.step(actions[t % 100]), args.num_envs, args.seconds)
+        print(f"step with {size}x{size} pictures: {steps:12,.0f} /s  {1e9 / steps / size**2:6.1f} ns a pixel")
+    engine = envs.engine
+    pressed = rng.integers(0, 2, (args.num_envs, 20)).astype(np.uint8)
+    camera = rng.normal(size=(args.num_envs, 2)).astype(np.float32)
+    reset = np.zeros(args.num_envs, np.uint8)
+    ticks = rate(lambda t: engine.tick(pressed, camera, reset), args.num_envs, args.seconds)
+    print(f"tick without picture:    {ticks:12,.0f} /s")
+    resets = rate(lambda t: engine.tick(pressed, camera, reset + 1), args.num_envs, args.seconds)
+    print(f"reset without picture:   {resets:12,.0f} /s  {1e3 / resets:6.3f} ms each")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args, description=__doc__))
