@@ -24,6 +24,7 @@ import os
 import pickle
 import shutil
 import signal
+import sys
 import time
 import zipfile
 from collections import deque
@@ -31,6 +32,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+# Before torch starts its threads: let them spin for work but briefly, else a second process on the cores all but stops.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 import imageio.v3 as iio
 import numpy as np
@@ -1072,7 +1076,9 @@ class Trainer:
                 if self.interrupted:
                     break
                 # Counts and statistics are the whole optimizer step's, so that accumulating changes nothing.
-                self.policy.value_head.normalizer.update(returns[rows], f.valid[rows])
+                normalizer = self.policy.value_head.normalizer
+                statistics = copy.deepcopy(normalizer.state_dict())
+                normalizer.update(returns[rows], f.valid[rows])
                 count = f.valid[rows].sum().clamp(min=1)
                 self.optimizer.zero_grad(set_to_none=True)
                 for micro in rows.split(args.batch_size):
@@ -1086,6 +1092,7 @@ class Trainer:
                 if self.step_optimizer(grad_norm):
                     grad_norms.append(float(grad_norm))
                 else:
+                    normalizer.load_state_dict(statistics)  # one infinite return would stay in them for ever
                     skipped += 1
         steps = sums.pop("steps").clamp(min=1) if sums else 1
         metrics = {f"losses/{name}": float(value / steps) for name, value in sums.items()}
@@ -1258,7 +1265,7 @@ def main(args: Args) -> Path:
     """Train -> the run's folder."""
     check_args(args)
     keep_freed_memory()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 200)  # a log file has no width
     logging.basicConfig(
         level=logging.INFO,
         format="%(message)s",

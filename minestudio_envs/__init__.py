@@ -4,7 +4,12 @@
 vector environment.
 """
 
+import os
 from collections.abc import Callable
+
+# Numba's threads and torch's share the cores, and those that spin while they wait for work take them from the others.
+# Said before they start (to hold for torch's too: before torch is imported). GNU's OpenMP spins 150 times as long.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 import gymnasium
 

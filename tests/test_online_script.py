@@ -1,5 +1,6 @@
 """ppo_vpt_online.py as its users start it: a process, its files, its messages."""
 
+import itertools
 import json
 import math
 import os
@@ -44,7 +45,8 @@ def test_three_iterations_leave_a_policy_a_video_and_metrics(tmp_path):
     assert all(torch.isfinite(p).all() for p in policy.parameters())
     rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     assert [row["charts/iteration"] for row in rows] == [1, 2, 3]
-    assert [row["charts/global_step"] for row in rows] == [2048, 4096, rows[2]["charts/global_step"]]
+    steps = [0, *(row["charts/global_step"] for row in rows)]  # 64 x 32 an iteration, less the steps that only reset
+    assert all(2048 - 64 <= after - before <= 2048 for before, after in itertools.pairwise(steps))
     for key in ("charts/SPS", "losses/policy_loss", "losses/value_loss", "losses/entropy", "losses/kl_to_reference"):
         assert math.isfinite(rows[2][key])
     video = iio.imread(path / "videos" / "iteration_000001.mp4", plugin="pyav")

@@ -11,10 +11,6 @@ import os
 import sys
 import threading
 
-# Two OpenMP runtimes live in one process (torch's and numba's). Threads that spin while they wait for work take the
-# cores from the other runtime's; has to be said before numba's threads start.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import numba
 import numpy as np
 from numba import njit, prange

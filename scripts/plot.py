@@ -1,0 +1,69 @@
+"""Learning curves of several runs as one PNG: a line for each group of runs, and the band between its seeds.
+
+python scripts/plot.py --runs "KL leash=output/kill_cow__*" --output docs/learning_curve.png
+"""
+
+import glob
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import tyro
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+
+@dataclass
+class Args:
+    runs: tuple[str, ...] = ("runs=output/*",)
+    """groups LABEL=PATTERN of run folders (those with a metrics.jsonl)"""
+    output: Path = Path("learning_curve.png")
+    """the picture"""
+    x: str = "charts/global_step"
+    """key along the horizontal axis"""
+    y: str = "charts/episodic_return"
+    """key along the vertical axis"""
+    smooth: int = 5
+    """iterations in the moving average"""
+
+
+def read_curve(path: Path, x: str, y: str) -> tuple[np.ndarray, np.ndarray]:
+    """The two columns of a metrics.jsonl, without the rows in which one is missing."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    pairs = [(row[x], row[y]) for row in rows if row.get(x) is not None and row.get(y) is not None]
+    if not pairs:
+        raise SystemExit(f"{path} has no row with {x} and {y}")
+    xs, ys = np.array(pairs, float).T
+    return xs, ys
+
+
+def main(args: Args) -> None:
+    figure, axes = plt.subplots(figsize=(6.4, 3.6), dpi=110)
+    for group in args.runs:
+        label, _, pattern = group.partition("=")
+        paths = sorted(Path(folder) / "metrics.jsonl" for folder in glob.glob(pattern))
+        paths = [path for path in paths if path.exists()]
+        if not paths:
+            raise SystemExit(f"--runs {group}: no folder with a metrics.jsonl matches; expected LABEL=PATTERN")
+        curves = [read_curve(path, args.x, args.y) for path in paths]
+        grid = np.linspace(max(xs[0] for xs, _ in curves), min(xs[-1] for xs, _ in curves), 200)
+        kernel = np.ones(args.smooth) / args.smooth
+        smoothed = [np.convolve(np.pad(ys, (args.smooth - 1, 0), "edge"), kernel, "valid") for _, ys in curves]
+        values = np.stack([np.interp(grid, xs, ys) for (xs, _), ys in zip(curves, smoothed, strict=True)])
+        (line,) = axes.plot(grid, values.mean(0), label=f"{label} ({len(curves)} seeds)")
+        axes.fill_between(grid, values.min(0), values.max(0), color=line.get_color(), alpha=0.2, linewidth=0)
+    axes.set_xlabel(args.x)
+    axes.set_ylabel(args.y)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(args.output)
+    print(args.output)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args, description=__doc__))
