@@ -2,7 +2,8 @@
 
     python ppo_vpt_online.py                                    # a small policy in the voxel engine, minutes on a CPU
     python ppo_vpt_online.py --num-iterations 3                 # a first look: checkpoint, video, metrics
-    python ppo_vpt_online.py --model-path foundation-model-1x.model --weights-path foundation-model-1x.weights
+    python ppo_vpt_online.py --model-path foundation-model-1x.model --weights-path foundation-model-1x.weights \\
+        --learning-rate 2e-5 --num-envs 8                       # real VPT files; see the README for VPT's own settings
     python ppo_vpt_online.py --track                            # the same, logged to Weights & Biases
     python ppo_vpt_online.py --help                             # every setting
 
@@ -86,11 +87,11 @@ class Args:
     # The algorithm (VPT's own values, where they differ, in brackets: arXiv 2206.11795, appendix G)
     num_iterations: int = 150
     """times collecting and updating"""
-    batch_size: int = 16
-    """fragments in a micro-batch [40 of 128 steps]"""
-    batches_per_iteration: int = 4
+    batch_size: int = 4
+    """fragments in a micro-batch; memory grows with it [40 of 128 steps]"""
+    batches_per_iteration: int = 16
     """micro-batches in an iteration [48]"""
-    gradient_accumulation: int = 1
+    gradient_accumulation: int = 4
     """micro-batches summed into one optimizer step"""
     epochs_per_iteration: int = 2
     """passes over an iteration's fragments [1]"""
@@ -121,7 +122,8 @@ class Args:
     entropy_bonus_coef: float = 0.0
     """weight of the entropy bonus"""
     kl_divergence_coef_rho: float = 0.05
-    """weight of KL(reference || policy), the leash to the policy the run began with [0.2]; 0: no reference policy"""
+    """weight of KL(reference || policy), the leash to the policy that the run began with (from random weights it acts
+    like an entropy bonus) [0.2]; 0: no reference policy"""
     coef_rho_decay: float = 0.99
     """factor on that weight after each iteration [0.9995]"""
     log_ratio_range: float = 50.0
@@ -170,11 +172,9 @@ SMALL_NET_ARGS = {
 }
 
 
-def policy_generator(model_path: str | None = None, weights_path: str | None = None, temperature: float | None = None):
-    """The policy that training begins with. Put your own here."""
-    if model_path is None:
-        return VPTPolicy(SMALL_NET_ARGS, temperature=1.0 if temperature is None else temperature)
-    return load_openai_policy(model_path, weights_path, temperature)
+def policy_generator():
+    """The policy that training begins with when no --model-path is given. Put your own here."""
+    return VPTPolicy(SMALL_NET_ARGS)
 
 
 def env_generator():
@@ -909,7 +909,7 @@ class VideoRecorder:
 
     def __init__(self, envs: Any, folder: Path, width: int, fps: int):
         self.envs, self.folder, self.fps = envs, folder, fps
-        self.size = (width, width * 9 // 16 // 2 * 2)  # the codec wants even numbers
+        self.size = (width // 2 * 2, width * 9 // 16 // 2 * 2)  # the codec wants even numbers
         self.wanted: str | None = None  # name of the film that begins with the next episode
         self.finished: list[Path] = []
         self._file: Any = None
@@ -1033,9 +1033,10 @@ class Trainer:
         fragments.truncated[:, t] = truncated
         self.global_step += self.args.num_envs - int(self.next_done.sum())
         self.next_obs, self.next_first, self.next_done = obs["image"], self.next_done, terminated | truncated
-        if self.next_done.any():
-            self.episode_returns.extend(infos["episode"]["r"][self.next_done].tolist())
-            self.episode_lengths.extend(infos["episode"]["l"][self.next_done].tolist())
+        ended = infos["_episode"]
+        if ended.any():
+            self.episode_returns.extend(infos["episode"]["r"][ended].tolist())
+            self.episode_lengths.extend(infos["episode"]["l"][ended].tolist())
 
     def remember_reference(self, rows: slice) -> None:
         """The reference policy sees the same steps with a memory of its own, carried from fragment to fragment.
@@ -1182,6 +1183,8 @@ class Trainer:
     def save(self) -> Path:
         """A checkpoint folder, complete or not there: written aside, then renamed."""
         folder = self.run_path / "checkpoints" / f"iteration_{self.iteration:06d}"
+        if folder.exists():  # an interrupt came before another iteration was done
+            return folder
         aside = folder.with_name(f".{folder.name}.tmp")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -1191,14 +1194,14 @@ class Trainer:
             "global_step": self.global_step,
             "optimizer": self.optimizer.state_dict(),
             "action_rng": self.action_rng.get_state(),
+            "batch_rng": self.batch_rng.bit_generator.state,
             "args": dataclasses.asdict(self.args),
         }
-        torch.save(state, aside / "trainer.pt")
-        if folder.exists():  # interrupted in the same iteration before
-            os.replace(folder, folder.with_name(f".{folder.name}.old"))
+        with replace_file(aside / "trainer.pt") as file:
+            torch.save(state, file)
         os.replace(aside, folder)
-        for old in [*folder.parent.glob("iteration_*"), *folder.parent.glob(".*.old")]:
-            if old.name.startswith(".") or (old != folder and int(old.name.split("_")[1]) % self.args.keep_interval):
+        for old in folder.parent.glob("iteration_*"):
+            if old != folder and int(old.name.split("_")[1]) % self.args.keep_interval:
                 shutil.rmtree(old)
         return folder
 
@@ -1213,7 +1216,7 @@ def use_bfloat16(dtype: str, device: torch.device) -> bool:
     if dtype == "auto":
         if device.type == "cuda":
             return torch.cuda.is_bf16_supported(including_emulation=False)
-        return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+        return device.type == "cpu" and getattr(torch.cpu, "_is_amx_tile_supported", bool)()
     return dtype == "bfloat16"
 
 
@@ -1227,17 +1230,17 @@ def keep_freed_memory() -> None:
 
 def check_args(args: Args) -> None:
     """Refuse settings that cannot work before anything starts."""
-    at_least_one = ("num_envs", "fragment_length", "num_iterations", "batch_size", "batches_per_iteration")
-    at_least_one += (
-        "gradient_accumulation",
-        "epochs_per_iteration",
-        "context_length",
-        "save_interval",
-        "keep_interval",
-    )
-    for name in at_least_one:
-        if getattr(args, name) < 1:
-            raise SystemExit(f"--{name.replace('_', '-')} {getattr(args, name)} must be at least 1")
+    lowest = {
+        **dict.fromkeys(("num_envs", "fragment_length", "num_iterations", "batch_size", "batches_per_iteration"), 1),
+        **dict.fromkeys(("gradient_accumulation", "epochs_per_iteration", "context_length", "save_interval"), 1),
+        **dict.fromkeys(("keep_interval", "video_fps"), 1),
+        **dict.fromkeys(("learning_rate", "weight_decay", "adam_eps", "max_grad_norm", "ppo_clip", "ppo_vf_coef"), 0),
+        **dict.fromkeys(("ppo_policy_coef", "kl_divergence_coef_rho", "log_ratio_range", "record_video_interval"), 0),
+        "video_width": 32,
+    }
+    for name, low in lowest.items():
+        if not getattr(args, name) >= low:
+            raise SystemExit(f"--{name.replace('_', '-')} {getattr(args, name)} must be at least {low}")
     if args.batch_size * args.batches_per_iteration % args.num_envs:
         raise SystemExit(
             f"--batch-size {args.batch_size} x --batches-per-iteration {args.batches_per_iteration} = "
@@ -1257,8 +1260,9 @@ def check_args(args: Args) -> None:
         raise SystemExit(f"--device {args.device} is no torch device: {error}") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise SystemExit(f"--device {args.device}: this torch sees no CUDA GPU; use --device cpu")
-    if args.weights_path is not None and args.model_path is None:
-        raise SystemExit("--weights-path needs --model-path: the .model file says which network the weights are for")
+    for name in ("weights_path", "temperature"):
+        if getattr(args, name) is not None and args.model_path is None:
+            raise SystemExit(f"--{name.replace('_', '-')} needs --model-path, which says which network it is for")
 
 
 def main(args: Args) -> Path:
@@ -1275,7 +1279,10 @@ def main(args: Args) -> Path:
     torch.manual_seed(args.seed)
     device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device)
 
-    policy = policy_generator(args.model_path, args.weights_path, args.temperature)
+    if args.model_path is None:
+        policy = policy_generator()
+    else:
+        policy = load_openai_policy(args.model_path, args.weights_path, args.temperature)
     height, width, _ = policy.net_args["img_shape"]
     # The policy says at which size it sees. Staggered episodes do not all end at once.
     envs = minestudio_envs.make_vec(
@@ -1283,6 +1290,8 @@ def main(args: Args) -> Path:
     )
 
     run_path = Path(args.save_path) / f"{args.exp_name}__{args.seed}__{time.strftime('%Y%m%d-%H%M%S')}"
+    if run_path.exists():  # begun in the same second
+        run_path = run_path.with_name(f"{run_path.name}-{os.getpid()}")
     run_path.mkdir(parents=True)
     (run_path / "args.json").write_text(json.dumps(dataclasses.asdict(args), indent=2))
     trainer = Trainer(args, policy, envs, run_path, device)
@@ -1307,6 +1316,12 @@ def main(args: Args) -> Path:
             raise KeyboardInterrupt
         trainer.interrupted = True
         logger.warning("interrupted: finishing the step, saving, leaving (once more: leaving now)")
+
+    def log_videos() -> None:
+        for path in trainer.video.pop_finished():
+            if wandb_run is not None:
+                step = {"charts/global_step": trainer.global_step}
+                wandb_run.log({"videos/episode": wandb.Video(str(path))} | step)
 
     handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     columns = ("{task.completed}/{task.total}", BarColumn(), "{task.description}", TimeElapsedColumn(), "ETA")
@@ -1343,8 +1358,7 @@ def main(args: Args) -> Path:
                 metrics_file.write(json.dumps(finite) + "\n")
                 if wandb_run is not None:
                     wandb_run.log(row)
-                    for path in trainer.video.pop_finished():
-                        wandb_run.log({"videos/episode": wandb.Video(str(path))})
+                log_videos()
                 summary = (
                     f"step {trainer.global_step:,}  {sps:,.0f} SPS  return {episodic_return:.2f}  "
                     f"KL {metrics.get('losses/kl_to_reference', math.nan):.4f}"
@@ -1354,15 +1368,15 @@ def main(args: Args) -> Path:
                     console.print(f"iteration {trainer.iteration}/{args.num_iterations}  {summary}")
                 if trainer.iteration % args.save_interval == 0 and trainer.iteration < args.num_iterations:
                     trainer.save()
+        logger.info(f"checkpoint: {trainer.save()}")
     finally:
         trainer.video.close()
+        log_videos()
         envs.close()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
         if wandb_run is not None:
             wandb_run.finish()
-    checkpoint = trainer.save()
-    logger.info(f"checkpoint: {checkpoint}, videos: {len(list((run_path / 'videos').glob('*.mp4')))}")
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     return run_path
 
 

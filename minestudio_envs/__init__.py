@@ -32,7 +32,7 @@ def make_vec(
     """Make a Gymnasium VectorEnv (NEXT_STEP autoreset) of ``num_envs`` environments of one task.
 
     Args:
-        env_generator: takes nothing, returns a ``MinecraftSim``; called once.
+        env_generator: takes nothing, returns a ``MinecraftSim``; called once. Its ``seed`` gives way to ``seed``.
         num_envs: batch size.
         engine: ``"voxel"``, the embedded simulator.
         device: where the engine runs.
@@ -40,7 +40,7 @@ def make_vec(
         array: ``"torch"`` tensors or ``"numpy"`` arrays.
         copy: False hands out the engine's own image buffer, which the next step overwrites.
         obs_size: (width, height) in place of the generator's, for a policy that sees at another size.
-        stagger: the first episodes begin at random ages, so that they do not all end together.
+        stagger: the first episodes begin at evenly spread ages, so that they do not all end together.
     """
     if engine != "voxel":
         raise ValueError(f"engine={engine!r}: only 'voxel' is there so far")

@@ -24,9 +24,8 @@ BUTTONS = (
 NUM_BUTTONS, NUM_CAMERA = 8641, 121
 NULL_BUTTONS, NULL_CAMERA = 0, 60  # nothing pressed and the camera still; both camera bins in the middle
 INVENTORY = 8640
-CAMERA_META = (
-    1  # `index & CAMERA_META`: the camera moves. Inventory lacks the bit, yet lets the camera pass (as in VPT)
-)
+# `index & CAMERA_META`: the camera moves. Inventory lacks the bit, yet lets the camera pass (as in VPT).
+CAMERA_META = 1
 
 _GROUPS = (  # options besides "none", most significant group first
     tuple(f"hotbar.{i}" for i in range(1, 10)),

@@ -57,8 +57,22 @@ def _check_keys(where: str, entry: Mapping, required: Sequence[str], optional: S
             raise ValueError(f"{where}: unknown key {key!r}; {nearest(key, (*required, *optional))}")
 
 
+# MineStudio's hooks for a single environment. Here they would never be called, so defining one is an error.
+MINESTUDIO_HOOKS = tuple(
+    f"{when}_{what}" for what in ("step", "reset", "close", "render") for when in ("before", "after")
+)
+
+
 class MinecraftCallback:
     """Base class: every hook does nothing."""
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if hooks := [hook for hook in MINESTUDIO_HOOKS if hook in vars(cls)]:
+            raise TypeError(
+                f"{cls.__name__} defines {', '.join(hooks)}: MineStudio's hooks for a single environment are not "
+                "called here; define configure, before_batch_step or after_batch_step, which see the whole batch"
+            )
 
     def configure(self, setup: "EngineSetup") -> None:
         """Add to what the engine does at every reset."""
@@ -149,6 +163,8 @@ class RewardsCallback(MinecraftCallback):
                 raise ValueError(
                     f"RewardsCallback: unknown event {entry['event']!r}; {nearest(entry['event'], REWARD_EVENTS)}"
                 )
+            if isinstance(entry["objects"], str) or not entry["objects"]:
+                raise ValueError(f"RewardsCallback: objects={entry['objects']!r} must be a list of names, at least one")
             if not np.isfinite(entry["reward"]):
                 raise ValueError(f"RewardsCallback: reward={entry['reward']} must be finite")
             self.rewards.append(dict(entry))

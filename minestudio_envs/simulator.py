@@ -4,7 +4,9 @@ Both are the same thing: a MinecraftSim describes a task, and runs as a batch of
 """
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -14,13 +16,14 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
 from minestudio_envs import actions
-from minestudio_envs.callbacks import MinecraftCallback, check_biome, nearest
+from minestudio_envs.callbacks import CUSTOM_STATISTICS, REWARD_EVENTS, MinecraftCallback, check_biome, nearest
 from minestudio_envs.voxel import commands, randomness
 from minestudio_envs.voxel.engine import VoxelEngine
 from minestudio_envs.voxel.items import HOTBAR_SLOTS, ITEMS
 from minestudio_envs.voxel.state import MOBS
 
 # 'drop' is in VPT's buttons but Minecraft's interface to it has no such key, as in MineStudio.
+PLAINS = 1  # Minecraft's biome id
 ENV_BUTTONS = tuple(name for name in actions.BUTTONS if name != "drop")
 
 
@@ -131,14 +134,14 @@ class MinecraftSim(gym.Env):
         self._batch: MinecraftVectorSim | None = None
         self._closed = False
 
-    def setup(self) -> EngineSetup:
-        """What this task asks of the engine, gathered from the arguments and, in order, the callbacks."""
+    def setup(self, callbacks: Sequence[MinecraftCallback]) -> EngineSetup:
+        """What this task asks of the engine, gathered from the arguments and, in order, its callbacks."""
         setup = EngineSetup(self.num_empty_frames)
         if self.timestep_limit is not None:
             setup.limit_steps(self.timestep_limit)
         for slot, entry in self.inventory.items():
             setup.add_rows(commands.set_slot(int(slot), entry["type"], int(entry["quantity"])))
-        for callback in self.callbacks:
+        for callback in callbacks:
             callback.configure(setup)
         return setup
 
@@ -155,6 +158,8 @@ class MinecraftSim(gym.Env):
         """Begin an episode -> (observation, info). Without ``seed`` the next episode of the current seed."""
         if self._closed:
             raise gym.error.ClosedEnvironmentError("reset after close: make a new MinecraftSim")
+        if options:
+            raise ValueError(f"reset: unknown options {sorted(options)}; there are none")
         super().reset(seed=seed)
         if self._batch is None:
             self._batch = MinecraftVectorSim(self, 1)
@@ -211,19 +216,17 @@ class MinecraftSim(gym.Env):
                 for part, slot in worn.items()
             },
             "hotbar": int(state.selected[0]) % HOTBAR_SLOTS,
-            "kill_entity": {name: int(state.kill_entity[0, kind]) for kind, name in enumerate(MOBS) if kind},
-            "custom": {
-                "damage_dealt": int(state.damage_dealt[0]),
-                "deaths": int(state.deaths[0]),
-                "jump": int(state.jumps[0]),
-            },
+            **{event: Counter() for event in REWARD_EVENTS},  # a Counter says 0 for what never happened
+            "kill_entity": Counter({name: int(state.kill_entity[0, kind]) for kind, name in enumerate(MOBS) if kind}),
+            "custom": Counter({name: int(getattr(state, field)[0]) for name, field in CUSTOM_STATISTICS.items()}),
             "player_pos": {"x": x, "y": y, "z": z, "yaw": yaw, "pitch": pitch},
             "is_gui_open": False,
             "isGuiOpen": False,
-            "location_stats": {"xpos": x, "ypos": y, "zpos": z, "yaw": yaw, "pitch": pitch, "biome": "plains"},
+            "location_stats": {"xpos": x, "ypos": y, "zpos": z, "yaw": yaw, "pitch": pitch, "biome_id": PLAINS},
             "health": float(state.health[0]),
             "food_level": int(state.food[0]),
             "command_errors": list(self._batch.command_errors),
+            "mobs_refused": int(state.mobs_refused[0]),  # summons for which the engine had no room
         }
         if self.render_size is not None:
             info["pov"] = self._batch.frame(0, self.render_size)
@@ -240,7 +243,8 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
     step; with ``copy=False`` the images are the engine's own buffer, overwritten by the next step.
 
     infos: ``episode`` = {"r": return, "l": length, "t": seconds} of episodes that ended in this step (elsewhere 0),
-    ``_episode`` bool [N] marks them; ``began`` bool [N]; ``kill_entity`` = {mob: int32 [N]} counts of the episode.
+    ``_episode`` bool [N] marks them (first episodes that ``stagger`` shortened are left out); ``began`` bool [N];
+    ``kill_entity`` = {mob: int32 [N]} counts of the episode.
     """
 
     metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 20, "autoreset_mode": AutoresetMode.NEXT_STEP}
@@ -262,7 +266,8 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             raise ValueError(f"array={array!r}; {nearest(array, ('torch', 'numpy'))}")
         if torch.device(device).type != "cpu":
             raise ValueError(f"device={device!r}: the voxel engine runs on the CPU only so far; use device='cpu'")
-        setup = sim.setup()
+        self.callbacks = deepcopy(sim.callbacks)  # they count, each batch for itself
+        setup = sim.setup(self.callbacks)
         self.sim = sim
         self.num_envs = num_envs
         self.array = array
@@ -270,7 +275,6 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         self.stagger = stagger
         self.render_mode = sim.render_mode
         self.metadata = dict(type(self).metadata)
-        self.callbacks = sim.callbacks
         self.command_errors = setup.command_errors
         self.time_limit = setup.time_limit
         self.obs_size = tuple(obs_size or sim.obs_size)
@@ -301,8 +305,8 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         self.episode_return = torch.zeros(num_envs, dtype=torch.float32)
         self.episode_length = torch.zeros(num_envs, dtype=torch.int64)
         self._episode_start = torch.zeros(num_envs, dtype=torch.float64)
+        self._shortened = torch.zeros(num_envs, dtype=torch.bool)  # a staggered first episode: no statistics of it
         self._ready = False
-        self._closed = False
         self._seed(sim.seed if seed is None else seed, None)
 
     def _seed(self, seed: int | Sequence[int | None], mask: np.ndarray | None) -> None:
@@ -314,7 +318,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
                 raise ValueError(f"seed: {len(seed)} seeds for {self.num_envs} environments")
             given = np.array([s is not None for s in seed])
             mask = given if mask is None else mask & given
-            keys = np.array([0 if s is None else randomness.environment_key(s, 0) for s in seed], np.int64)
+            keys = np.array([0 if s is None else randomness.environment_key(int(s), 0) for s in seed], np.int64)
         self.engine.set_keys(keys, mask)
 
     def reset(self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None):
@@ -324,7 +328,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             seed: as ``VectorEnv.reset``; environment i of seed s is the same whatever the batch size.
             options: ``{"reset_mask": bool [N]}`` resets only those.
         """
-        if self._closed:
+        if self.closed:
             raise gym.error.ClosedEnvironmentError("reset after close: make a new environment")
         options = dict(options or {})
         mask = options.pop("reset_mask", None)
@@ -349,14 +353,14 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             callback.after_batch_step(self, zeros, no, no.clone())
         if self.stagger and not self._ready and self.time_limit is not None:
             # Episodes that all begin together would also end together, and batches would not be stationary.
-            ages = [randomness.uniform(key, 0, 0, randomness.STREAM_STAGGER) for key in self.engine.state.key]
-            self.elapsed.copy_((torch.tensor(ages) * self.time_limit).long())
+            self.elapsed.copy_(torch.arange(self.num_envs) * self.time_limit // self.num_envs)
+            self._shortened.copy_(self.elapsed > 0)
         self._ready = True
         return self._wrap(self._observations()), self._wrap(self._infos(no))
 
     def step(self, actions_: Mapping[str, Any]):
         """One tick of every environment -> (observations, rewards, terminations, truncations, infos)."""
-        if self._closed:
+        if self.closed:
             raise gym.error.ClosedEnvironmentError("step after close: make a new environment")
         if not self._ready:
             raise gym.error.ResetNeeded("step before the first reset: call reset() first")
@@ -383,7 +387,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         truncations &= playing
         self.episode_return += rewards
         self.began_next = terminations | truncations
-        infos = self._infos(self.began_next)
+        infos = self._infos(self.began_next & ~self._shortened)
         return (
             self._wrap(self._observations()),
             self._wrap(rewards),
@@ -400,14 +404,12 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         """The last images, one uint8 [height, width, 3] for each environment (render_mode "rgb_array")."""
         return None if self.render_mode is None else tuple(self._image.numpy().copy())
 
-    def close_extras(self, **kwargs: Any) -> None:
-        self._closed = True
-
     def _begin_episodes(self) -> None:
         self.elapsed.masked_fill_(self.began, 0)
         self.episode_length.masked_fill_(self.began, 0)
         self.episode_return.masked_fill_(self.began, 0.0)
         self._episode_start.masked_fill_(self.began, time.time())
+        self._shortened.masked_fill_(self.began, False)
 
     def _decode(self, action: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
         """Actions -> (pressed uint8 [N, 20], degrees float32 [N, 2]), checked."""

@@ -33,5 +33,5 @@ def kill_cow(**kwargs: Any) -> MinecraftSim:
 
 
 def kill_cow_vec(num_envs: int, render_mode: str | None = None, **kwargs: Any) -> MinecraftVectorSim:
-    """A batch of ``kill_cow``, for ``gymnasium.make_vec``; other arguments as ``minestudio_envs.make_vec``."""
-    return MinecraftVectorSim(kill_cow(render_mode=render_mode), num_envs, **kwargs)
+    """A batch of ``kill_cow`` for ``gymnasium.make_vec``: NumPy arrays; ``kwargs`` as ``minestudio_envs.make_vec``."""
+    return MinecraftVectorSim(kill_cow(render_mode=render_mode), num_envs, **{"array": "numpy"} | kwargs)

@@ -61,6 +61,7 @@ def make_trainer(tmp_path, env=None, **kwargs):
             fragment_length=16,
             batch_size=4,
             batches_per_iteration=2,
+            gradient_accumulation=1,
             context_length=8,
             record_video_interval=0,
             learning_rate=1e-3,

@@ -19,6 +19,7 @@ from minestudio_envs.callbacks import (
     FastResetCallback,
     JudgeResetCallback,
     MaskActionsCallback,
+    MinecraftCallback,
     RewardsCallback,
     SummonMobsCallback,
 )
@@ -113,7 +114,7 @@ def test_gymnasiums_checker_accepts_it(action_type):
 
 
 def test_gymnasium_makes_a_batch_of_a_task():
-    envs = gym.make_vec("MineStudio/KillCow-v0", num_envs=2, array="numpy", obs_size=(32, 32))
+    envs = gym.make_vec("MineStudio/KillCow-v0", num_envs=2, obs_size=(32, 32))
     observations, _ = envs.reset(seed=1)
     assert envs.observation_space.contains(observations)
     envs.step(envs.action_space.sample())
@@ -125,6 +126,7 @@ def test_info_can_be_pickled_and_names_what_minestudio_names():
     assert pickle.loads(pickle.dumps(info))["player_pos"] == info["player_pos"]
     names = {"pov", "inventory", "equipped_items", "kill_entity", "player_pos", "is_gui_open", "isGuiOpen", "health"}
     assert names <= set(info)
+    assert info["mine_block"]["oak_log"] == info["kill_entity"]["cow"] == 0
 
 
 def test_a_single_sim_is_environment_0_of_a_batch():
@@ -208,7 +210,15 @@ class TestVectorEnvironment:
     def test_stagger_begins_the_first_episodes_at_different_ages(self):
         envs = minestudio_envs.make_vec(lambda: small_sim(JudgeResetCallback(100)), 16, stagger=True)
         envs.reset()
-        assert len(set(envs.elapsed.tolist())) > 8 and 0 <= envs.elapsed.min() and envs.elapsed.max() < 100
+        assert envs.elapsed[0] == 0 and envs.elapsed.diff().min() >= 6 and envs.elapsed.max() < 100
+        action = {"buttons": np.zeros(16, int), "camera": np.full(16, 60)}
+        lengths, ended = [], 0
+        for _ in range(210):
+            *_, truncated, infos = envs.step(action)
+            lengths += infos["episode"]["l"][infos["_episode"]].tolist()
+            ended += int(truncated.sum())
+        # the shortened episodes end, but in statistics they would look like bad ones
+        assert set(lengths) == {100} and ended > len(lengths) >= 16
 
 
 class TestRewards:
@@ -290,6 +300,8 @@ def test_inventory_argument_and_commands_fill_the_slots():
         (lambda: TestRewards().reward(event="kill_entities"), ValueError, "did you mean 'kill_entity'"),
         (lambda: small_sim(TestRewards().reward(objects=["cows"])).reset(), ValueError, "did you mean 'cow'"),
         (lambda: TestRewards().reward(rewards=1), ValueError, "did you mean 'reward'"),
+        (lambda: TestRewards().reward(objects=[]), ValueError, "at least one"),
+        (lambda: small_sim().reset(options={"mask": 1}), ValueError, "mask"),
         (lambda: JudgeResetCallback(0), ValueError, "at least 1"),
         (lambda: FastResetCallback(["plain"], 10), ValueError, "did you mean 'plains'"),
         (lambda: minestudio_envs.make_vec(small_sim, 0), ValueError, "num_envs=0"),
@@ -321,6 +333,33 @@ def test_bad_actions_are_named(action, error, message):
     sim.reset()
     with pytest.raises(error, match=message):
         sim.step(action)
+
+
+def test_a_batch_takes_a_seed_for_each_environment_and_one_seed_is_a_single_sim():
+    envs = minestudio_envs.make_vec(small_sim, 2)
+    images = envs.reset(seed=np.array([4, 5]))[0]["image"].clone()
+    assert (images[0] != images[1]).any()
+    for i, seed in enumerate([4, 5]):
+        np.testing.assert_array_equal(images[i], small_sim().reset(seed=seed)[0]["image"])
+    kept = envs.reset(seed=[4, None])[0]["image"]
+    torch.testing.assert_close(kept[0], images[0])
+    assert (kept[1] != images[1]).any()
+
+
+def test_batches_of_one_task_do_not_share_their_rewards():
+    sim = small_sim(TestRewards().reward())
+    first, second = (minestudio_envs.make_vec(lambda: sim, n) for n in (2, 3))
+    for envs, n in ((first, 2), (second, 3)):
+        envs.reset()
+        assert envs.step({"buttons": np.zeros(n, int), "camera": np.full(n, 60)})[1].shape == (n,)
+
+
+def test_a_callback_with_minestudios_own_hooks_is_refused_not_ignored():
+    with pytest.raises(TypeError, match=r"after_step.*after_batch_step"):
+
+        class Mine(MinecraftCallback):
+            def after_step(self, sim, obs, reward, terminated, truncated, info):
+                return obs, reward, terminated, truncated, info
 
 
 def test_stepping_after_close_is_an_error_and_closing_twice_is_not():

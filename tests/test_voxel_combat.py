@@ -132,6 +132,26 @@ def test_a_nearer_block_hides_the_cow(engine):
     assert engine.state.mob_health[0, 0] < 10
 
 
+@pytest.mark.parametrize("laps", [(1, 0), (0, -1), (-1000, 100_000)])
+def test_laps_around_the_torus_change_nothing(engine, laps):
+    """The cow that is drawn is the one that is hit, knocked back and pushed, wherever the player is."""
+    state, start = engine.state, engine.snapshot()
+    way = np.array([laps[0], 0, laps[1]]) * state.voxels.shape[1]
+    after = []
+    for offset in (way * 0, way):
+        engine.restore(start)
+        hold(engine, "iron_sword")
+        put_cow(engine, 0, 0.5, GROUND, 2.5)
+        put_cow(engine, 1, 1.6, GROUND, 2.0)  # the sword's sweep reaches it
+        put_player(engine, *(0.5, GROUND, 0.5) + offset, pitch=20)
+        play(engine)
+        play(engine, "attack")
+        play(engine, ticks=10)
+        np.testing.assert_array_equal(state.mob_health[0, :2], [4, 9])
+        after.append(np.stack([state.position[0], *state.mob_position[0, :2], *state.mob_target[0, :2]]) - offset)
+    np.testing.assert_allclose(after[1], after[0], atol=1e-6)
+
+
 def test_the_nearest_cow_is_hit(engine):
     put_cow(engine, 0, 0.5, GROUND, 2.8)
     put_cow(engine, 1, 0.5, GROUND, 2.0)

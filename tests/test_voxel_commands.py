@@ -82,6 +82,11 @@ def test_summon_relative_and_absolute():
     assert (state.mob_health[0, :3] == 10).all()
 
 
+def test_a_cow_summoned_below_the_world_comes_out_on_top_of_it():
+    state = run("/summon cow ~ -30000000 ~").state
+    assert 28 <= state.mob_position[0, 0, 1] <= state.height.max()
+
+
 def test_summon_range_is_uniform_over_the_range_and_three_blocks_up():
     engine = run(summon_range("cow", 10, (-5, 5), (2, 4)), num_envs=64, max_mobs=16)
     state = engine.state
@@ -147,6 +152,8 @@ FAULTS = {
     "/summon cow ~ ~": ["three coordinates"],
     "/summon cow ~ ~x ~": ["no coordinate"],
     "/summon cow ^ ^ ^1": ["local coordinates"],
+    "/summon cow 0 -1e12 0": ["'-1e12' is farther than Minecraft's limit of 30,000,000"],
+    "/tp @p ~ ~ ~30000001": ["30,000,000"],
     "/execute if block ~ ~ ~ stone run say hi": ["as @p at @p run"],
     "/time set late": ["noon"],
     "/weather rain": ["always clear"],
@@ -169,7 +176,13 @@ def test_faults_name_the_command_and_what_to_write(command):
 
 
 def test_summon_range_checks_its_arguments():
-    for arguments in (("cwo", 1, (0, 1), (0, 1)), ("cow", -1, (0, 1), (0, 1)), ("cow", 1, (2, 1), (0, 1))):
+    for arguments in (
+        ("cwo", 1, (0, 1), (0, 1)),
+        ("cow", -1, (0, 1), (0, 1)),
+        ("cow", 1, (2, 1), (0, 1)),
+        ("cow", 1, (0, 1), (-np.inf, 0)),
+        ("cow", 1, (0, 1e9), (0, 1)),
+    ):
         with pytest.raises(CommandError):
             summon_range(*arguments)
     assert summon_range("minecraft:cow", 0, (0, 1), (0, 1)).shape == (0, 8)

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from voxel_worlds import GROUND, flat_engine, play, put_block, put_player
 
+from minestudio_envs.voxel.blocks import DIRT, STONE
 from minestudio_envs.voxel.engine import VoxelEngine
 from minestudio_envs.voxel.items import ITEM_ID
 from minestudio_envs.voxel.state import EFFECT_ID
@@ -136,6 +137,7 @@ def test_fall_damage(engine, height, damage):
     engine.state.saturation[0], engine.state.food[0] = 0, 17  # no healing
     play(engine, ticks=40)
     assert engine.state.health[0] == 20 - damage
+    assert engine.state.exhaustion[0] == 0
 
 
 def test_a_dead_player_comes_back_at_the_spawn_with_nothing(engine):
@@ -220,15 +222,28 @@ def test_sneaking_does_not_walk_off_an_edge(engine):
 
 
 def test_no_standing_up_under_a_low_ceiling(engine):
-    blocks = [(0, GROUND + 1, z) for z in (2, 3, 4)]
-    for block in blocks:
-        put_block(engine, *block)
+    state, heights = engine.state, engine.tables.block_height
+    for z in (2, 3):
+        put_block(engine, 0, GROUND, z)
+        put_block(engine, 0, GROUND + 2, z, DIRT)
+    heights[STONE] = 0.4  # what a slab will be: it leaves 1.6 blocks
     try:
-        # 1.5 high does not fit under a block at 1.0 either: the wall stops it
-        assert play(engine, "forward", "sneak", ticks=60)[-1, 2] == pytest.approx(1.7)
+        assert play(engine, "forward", ticks=30)[-1, 2] == pytest.approx(1.7)  # too low to stand in
+        play(engine, "forward", "sneak", ticks=20)
+        assert 2 < state.position[0, 2] < 3.5 and state.position[0, 1] == GROUND + heights[STONE]
+        crouched = 0
+        while state.position[0, 2] < 4.3:
+            play(engine, "forward")
+            crouched += 1
+            assert state.sneaking[0]
+        assert crouched > 10
+        play(engine, "forward")
+        assert not state.sneaking[0]
     finally:
-        for block in blocks:
-            put_block(engine, *block, 0)
+        heights[STONE] = 1.0
+        for z in (2, 3):
+            put_block(engine, 0, GROUND + 2, z, 0)
+            put_block(engine, 0, GROUND, z, 0)
 
 
 def test_a_block_needs_a_jump_and_a_lower_one_does_not(engine):

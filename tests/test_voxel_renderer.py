@@ -208,6 +208,7 @@ def scatter(engine, seed):
         put_cow(engine, cow_x, cow_z, rng.uniform(0, 360), slot, state.height[0, int(cow_x) % SIZE, int(cow_z) % SIZE])
         state.mob_head_yaw[0, slot] += rng.uniform(-40, 40)
         state.mob_hurt_ticks[0, slot] = rng.integers(0, 21)
+    state.hurt_ticks[0] = seed % 10
 
 
 def test_the_fast_picture_is_the_one_drawn_ray_by_ray(engine):
@@ -356,10 +357,19 @@ def test_the_hand_swings_and_sinks_after_a_hit(engine):
 
 def test_sneaking_lowers_the_eye(engine):
     put(engine, 64, GROUND, 67)
-    standing = draw(engine)
-    engine.state.sneaking[0] = 1
-    assert is_sky(draw(engine)[:, 62]).sum() < is_sky(standing[:, 62]).sum() + 2
-    assert is_grey(draw(engine)[50:90, 62]).argmax() < is_grey(standing[50:90, 62]).argmax()
+    for sneaking, eye in ((0, 1.62), (1, 1.27)):
+        engine.state.sneaking[0] = sneaking
+        row, _ = project(engine, (64.5, GROUND + 1 + 1.62 - eye, 68))  # the block's top, as far below the eye
+        assert 66 + is_grey(draw(engine)[66:90, 62]).argmax() == pytest.approx(row, abs=1)
+
+
+def test_damage_tilts_the_view(engine):
+    horizon = []
+    for ticks in (0, 8):
+        engine.state.hurt_ticks[0] = ticks
+        horizon.append(is_sky(draw(engine)[:100, (10, 60)]).sum(0))
+    assert abs(horizon[0][0] - horizon[0][1]) <= 1
+    assert horizon[1][0] < horizon[1][1] - 15  # the world turns clockwise
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 64), (128, 128), (97, 53), (640, 360)])

@@ -4,13 +4,13 @@
 arguments. The engine runs a program at every reset, one row per tick, as MineStudio sends one command per tick.
 """
 
-import difflib
 import math
 import re
 
 import numpy as np
 
 from minestudio_envs.voxel.collision import is_free
+from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.items import INVENTORY_SLOTS, ITEM_ID, STACK_SIZE
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.mobs import spawn_mob
@@ -41,6 +41,7 @@ SUMMON_TRIES = 8
 
 TIMES = {"day": 1000, "noon": 6000, "night": 13000, "midnight": 18000}
 MAX_SECONDS, MAX_AMPLIFIER = 1_000_000, 255
+MAX_COORDINATE = 30_000_000
 
 # The 32 effects of Minecraft 1.16.5 in the order of the numeric ids that Minecraft used before 1.13.
 MINECRAFT_EFFECTS = (
@@ -76,6 +77,8 @@ def summon_range(mob: str, number: int, range_x, range_z) -> np.ndarray:
     for name, bounds in (("range_x", range_x), ("range_z", range_z)):
         if len(bounds) != 2 or not bounds[0] <= bounds[1]:
             raise CommandError(f"summon_range: {name}={list(bounds)} must be [low, high] with low <= high")
+        if max(map(abs, bounds)) > MAX_COORDINATE:
+            raise CommandError(f"summon_range: {name}={list(bounds)} must be within {MAX_COORDINATE:,} blocks")
     row = _row(SUMMON_RANGE, _known("mob", mob, MOB_ID, "summon_range"), *range_x, *range_z)
     return np.array([row] * number, np.float64).reshape(-1, ROW)
 
@@ -98,8 +101,7 @@ def compile_command(command: str) -> list[float]:
         raise CommandError(f"{command!r}: empty command")
     name, arguments = words[0], words[1:]
     if name not in KNOWN:
-        hint = _nearest(name, KNOWN)
-        raise CommandError(f"{command!r}: the engine has no command /{name}{hint}; it has /{', /'.join(KNOWN)}")
+        raise CommandError(f"{command!r}: the engine has no command /{name}; {nearest(name, KNOWN)}")
     compiler = {
         "give": _give,
         "effect": _effect,
@@ -143,11 +145,6 @@ def _row(opcode, *arguments) -> list[float]:
     return row + [0.0] * (ROW - len(row))
 
 
-def _nearest(name: str, names) -> str:
-    close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
-
-
 def _known(what: str, name: str, ids: dict, command: str) -> int:
     """The engine's id of a name with or without ``minecraft:``; the 'none' entries do not count."""
     short = name.removeprefix("minecraft:")
@@ -155,8 +152,7 @@ def _known(what: str, name: str, ids: dict, command: str) -> int:
     if short not in names:
         if what == "effect" and short in MINECRAFT_EFFECTS:
             raise CommandError(f"{command!r}: the engine does not have the effect {short}; it has {', '.join(names)}")
-        hint = _nearest(short, names) or f"; it has {', '.join(names)}"
-        raise CommandError(f"{command!r}: the engine knows no {what} {name!r}{hint}")
+        raise CommandError(f"{command!r}: the engine knows no {what} {name!r}; {nearest(short, names)}")
     return ids[short]
 
 
@@ -195,6 +191,8 @@ def _coordinates(command: str, words) -> tuple[int, list[float]]:
             value = math.nan
         if not math.isfinite(value):
             raise CommandError(f"{command!r}: {word!r} is no coordinate; write a number, ~ or ~ with a number")
+        if abs(value) > MAX_COORDINATE:
+            raise CommandError(f"{command!r}: {word!r} is farther than Minecraft's limit of {MAX_COORDINATE:,}")
         if not word.startswith("~") and re.fullmatch(r"-?\d+", word) and axis != 1:
             value += 0.5  # whole numbers along x and z mean the middle of the block
         values.append(value)
@@ -371,6 +369,7 @@ def summon_near(state, n, tables, row, kind, x_low, x_high, z_low, z_high):
 def lift(state, n, tables, kind, x, y, z, row):
     """Summons a mob at (x, y, z), or at the first free height above it."""
     half, height = tables.mob_width[kind] / 2.0, tables.mob_height[kind]
+    y = max(y, 0.0)  # nothing is free below the world
     while not is_free(state.voxels, n, tables.block_height, x - half, x + half, y, y + height, z - half, z + half):
         y = math.floor(y) + 1.0
     bits = random_bits(state.key[n], state.episode[n], state.tick[n], STREAM_SUMMON + (1 << 15) + row)

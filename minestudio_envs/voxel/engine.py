@@ -9,21 +9,21 @@ Nothing depends on the number of threads or on which environments share a batch.
 
 import os
 import sys
-import threading
 
 import numba
 import numpy as np
 from numba import njit, prange
+from numba.core.event import Listener, install_listener
 
 from minestudio_envs.voxel.combat import attack
 from minestudio_envs.voxel.commands import ROW, execute
 from minestudio_envs.voxel.jit import OPTIONS, device_function, inlined_function, source_fingerprint
-from minestudio_envs.voxel.mobs import tick_mobs
+from minestudio_envs.voxel.mobs import bring_mobs_near, tick_mobs
 from minestudio_envs.voxel.physics import NUM_BUTTONS, clear_player, move_player, select_hotbar, tick_body, turn_camera
 from minestudio_envs.voxel.renderer import build_assets, render
 from minestudio_envs.voxel.state import WORLD_HEIGHT, WORLD_SIZE, State, allocate
 from minestudio_envs.voxel.tables import build_tables
-from minestudio_envs.voxel.terrain import TILE, generate
+from minestudio_envs.voxel.terrain import NOISE_TILE, generate
 
 # OpenMP starts a loop faster than numba's own threads, and is thread-safe.
 if "NUMBA_THREADING_LAYER" not in os.environ:
@@ -33,12 +33,13 @@ DRAWING = ("renderer", "textures", "hud", "models")  # modules that the tick doe
 HOLD = 2  # in `reset`: leave the environment as it is
 # Taken at import: what is compiled later is the source as it was then.
 TICK_FINGERPRINT, RENDER_FINGERPRINT = source_fingerprint(without=DRAWING), source_fingerprint()
-COMPILE_SECONDS = 40  # on one 2.6 GHz core
+COMPILE_SECONDS = {"tick": 30, "render": 20}  # of the kernels, on one 2.6 GHz core
 
 
 @inlined_function
 def tick(state, n, tables, pressed, camera):
     """One game tick of environment ``n``: camera, keys, attack, the player's motion, mobs, the player's body."""
+    bring_mobs_near(state, n)
     turn_camera(state, n, camera[0], camera[1])
     select_hotbar(state, n, pressed)
     attack(state, n, tables, pressed)
@@ -118,20 +119,31 @@ def _build_render(fingerprint):
 _kernels = {}  # by name, once per process and only when they are first needed
 
 
+class _CompileNote(Listener):
+    """Says on stderr that numba compiles a kernel, which takes long; one from the disk cache is not compiled."""
+
+    def __init__(self, name, kernel):
+        self.name, self.kernel = name, kernel
+
+    def on_start(self, event):
+        if event.data["dispatcher"] is self.kernel:  # and not one of the functions that it calls
+            kernels = list(COMPILE_SECONDS)
+            which = f"kernel {kernels.index(self.name) + 1} of {len(kernels)}, {self.name}"
+            note = f"compiling the voxel engine ({which}), about {COMPILE_SECONDS[self.name]} s; cached afterwards"
+            print(note, file=sys.stderr, flush=True)
+
+    def on_end(self, event):
+        pass
+
+
 def _run(name, *arguments):
     """Runs a kernel; a first compilation says on stderr what takes so long."""
     if name in _kernels:
         _kernels[name](*arguments)
         return
-    note = f"compiling the voxel engine ({name}), about {COMPILE_SECONDS} s, once; cached afterwards"
-    timer = threading.Timer(3.0, print, [note], {"file": sys.stderr, "flush": True})
-    timer.daemon = True
-    timer.start()  # a kernel that comes from the cache is there before it speaks
-    try:
-        kernel = build_kernel(name)
+    kernel = build_kernel(name)
+    with install_listener("numba:compile", _CompileNote(name, kernel)):
         kernel(*arguments)
-    finally:
-        timer.cancel()
     _kernels[name] = kernel
 
 
@@ -168,8 +180,8 @@ class VoxelEngine:
             raise ValueError(f"device={device!r}: this engine runs on 'cpu' only")
         if num_envs < 1:
             raise ValueError(f"num_envs={num_envs} must be at least 1")
-        if world_size < TILE:
-            raise ValueError(f"world_size={world_size} must be at least {TILE}")
+        if world_size < NOISE_TILE:
+            raise ValueError(f"world_size={world_size} must be at least {NOISE_TILE}")
         if empty_frames < 0 or teleport_range < 0 or max_mobs < 0:
             raise ValueError(f"{empty_frames=}, {teleport_range=} and {max_mobs=} must not be negative")
         self.num_envs, self.width, self.height = num_envs, width, height

@@ -62,13 +62,11 @@ HEAD_TURN, HEAD_LIMIT, BODY_TURN = 10.0, 75.0, 90.0  # degrees per tick, from th
 DEEPEST_STEP_DOWN = 3
 PUSH = 0.05  # speed given by each of two overlapping bodies to the other in each one's tick
 
-_TO_UNIT = 2.0**-16
-
 
 @device_function
 def draw(bits, which):
     """The ``which``-th (0-3) of the four numbers in [0, 1) that 64 random bits hold."""
-    return float((bits >> np.uint64(16 * which)) & np.uint64(0xFFFF)) * _TO_UNIT
+    return float((bits >> np.uint64(16 * which)) & np.uint64(0xFFFF)) * 2.0**-16
 
 
 @device_function
@@ -372,6 +370,19 @@ def push_bodies(state, n, tables):
                     state.mob_velocity[n, other, 2] += 2.0 * az
                     state.mob_velocity[n, m, 0] -= 2.0 * ax
                     state.mob_velocity[n, m, 2] -= 2.0 * az
+
+
+@inlined_function
+def bring_mobs_near(state, n):
+    """Moves mobs by whole laps around the torus to where they are nearest to the player."""
+    world_size = state.voxels.shape[1]
+    for m in range(state.mob_kind.shape[1]):
+        for axis in range(0, 3, 2):
+            laps = math.floor((state.mob_position[n, m, axis] - state.position[n, axis]) / world_size + 0.5)
+            if state.mob_kind[n, m] != 0 and laps != 0:
+                state.mob_position[n, m, axis] -= laps * world_size
+                state.mob_previous_position[n, m, axis] -= laps * world_size
+                state.mob_target[n, m, axis] -= laps * world_size
 
 
 @inlined_function

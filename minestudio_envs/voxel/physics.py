@@ -190,7 +190,7 @@ def move_player(state, n, tables, pressed):
     fall = state.fall_distance[n]
     if on_ground:
         if fall > SAFE_FALL + jump_boost:
-            hurt_player(state.health, state.hurt_ticks, state.exhaustion, n, math.ceil(fall - SAFE_FALL - jump_boost))
+            hurt_player(state.health, state.hurt_ticks, n, math.ceil(fall - SAFE_FALL - jump_boost))
         fall = 0.0
     elif my < 0.0:
         fall -= my
@@ -210,11 +210,10 @@ def move_player(state, n, tables, pressed):
 
 
 @device_function
-def hurt_player(health, hurt_ticks, exhaustion, n, amount):
-    """Takes health points; the red tilt lasts 10 ticks."""
+def hurt_player(health, hurt_ticks, n, amount):
+    """Takes health points; the view tilts for 10 ticks."""
     health[n] = max(np.float32(0.0), health[n] - np.float32(amount))
     hurt_ticks[n] = 10
-    exhaustion[n] += np.float32(0.1)
 
 
 @inlined_function
@@ -250,7 +249,7 @@ def tick_body(state, n):
             wait = 0
     elif state.food[n] <= 0:
         if wait >= 80:
-            hurt_player(state.health, state.hurt_ticks, state.exhaustion, n, STARVATION_DAMAGE)
+            hurt_player(state.health, state.hurt_ticks, n, STARVATION_DAMAGE)
             wait = 0
     else:
         wait = 0

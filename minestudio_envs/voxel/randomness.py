@@ -16,7 +16,6 @@ STREAM_TREE = 2 << 16
 STREAM_SPAWN = 3 << 16
 STREAM_SUMMON = 4 << 16
 STREAM_MOB = 5 << 16
-STREAM_STAGGER = 6 << 16
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -40,12 +39,6 @@ def hash2(a, b):
 
 
 @njit(inline="always")
-def random_bits(key, episode, tick, stream):
-    """uint64 bits for (environment key, episode, tick, stream)."""
-    return mix(hash2(hash2(key, episode), tick) + np.uint64(stream) * _GOLDEN)
-
-
-@njit(inline="always")
 def tick_bits(key, episode, tick):
     """The part of random_bits that all draws of a tick share."""
     return hash2(hash2(key, episode), tick)
@@ -55,6 +48,12 @@ def tick_bits(key, episode, tick):
 def stream_bits(tick_bits, stream):
     """random_bits(key, episode, tick, stream) from its shared part."""
     return mix(tick_bits + np.uint64(stream) * _GOLDEN)
+
+
+@njit(inline="always")
+def random_bits(key, episode, tick, stream):
+    """uint64 bits for (environment key, episode, tick, stream)."""
+    return stream_bits(tick_bits(key, episode, tick), stream)
 
 
 @njit(inline="always")

@@ -20,6 +20,7 @@ from minestudio_envs.voxel import hud, textures
 from minestudio_envs.voxel.blocks import AIR, BLOCKS
 from minestudio_envs.voxel.jit import device_function, inlined_function
 from minestudio_envs.voxel.models import HEAD, LEG, MAX_BOXES, OPPOSITE_LEG, build_models
+from minestudio_envs.voxel.physics import eye_height
 
 F = np.float32
 ZERO, HALF, ONE, TWO = F(0), F(0.5), F(1), F(2)
@@ -30,7 +31,7 @@ RADIANS = F(np.pi / 180)
 PI = F(np.pi)
 FAR = F(1e9)
 NEAR = F(0.05)  # of mobs, in front of the camera
-EYE_HEIGHT, SNEAKING_EYE_HEIGHT = F(1.62), F(1.27)
+HURT_TILT = F(14)  # degrees at most
 CLOUD_HEIGHT, CLOUD_SIZE, CLOUD_CELLS = F(128), F(12), 32
 # A texel is one pixel of a 640x360 window at a depth of 257 texels. Sharper than the game's choice of mipmap, which
 # follows the longer side of a texel's footprint.
@@ -168,13 +169,20 @@ def make_frame(state, n, rows, columns, top):
     x, z = state.previous_position[n, 0], state.previous_position[n, 2]
     block_x, block_z = np.floor(x), np.floor(z)
     ex, ez = F(x - block_x), F(z - block_z)
-    ey = F(state.previous_position[n, 1]) + (SNEAKING_EYE_HEIGHT if state.sneaking[n] else EYE_HEIGHT)
+    ey = F(state.previous_position[n, 1]) + F(eye_height(state.sneaking[n]))
 
     yaw, pitch = state.yaw[n] * RADIANS, state.pitch[n] * RADIANS
     sin_yaw, cos_yaw, sin_pitch, cos_pitch = np.sin(yaw), np.cos(yaw), np.sin(pitch), np.cos(pitch)
     ahead = (-sin_yaw * cos_pitch, -sin_pitch, cos_yaw * cos_pitch)
     right = (-cos_yaw, ZERO, -sin_yaw)
     up = (-sin_yaw * sin_pitch, cos_pitch, cos_yaw * sin_pitch)
+    hurt = F(state.hurt_ticks[n]) / F(10)
+    roll = np.sin(hurt * hurt * hurt * hurt * PI) * HURT_TILT * RADIANS
+    sin_roll, cos_roll = np.sin(roll), np.cos(roll)
+    right, up = (
+        (right[0] * cos_roll + up[0] * sin_roll, up[1] * sin_roll, right[2] * cos_roll + up[2] * sin_roll),
+        (up[0] * cos_roll - right[0] * sin_roll, up[1] * cos_roll, up[2] * cos_roll - right[2] * sin_roll),
+    )
     c = TWO * TAN_H / F(columns)
     r = -TWO * TAN_V / F(rows)
     left, high = HALF * c - TAN_H, HALF * r + TAN_V  # the centre of pixel (0, 0)
@@ -558,7 +566,7 @@ def make_parts(state, assets, n, frame, rows, columns, parts):
         kind = state.mob_kind[n, m]
         if kind == 0:
             continue
-        # Where the mob's nearest image on the torus is, relative to the eye.
+        # Where the mob's nearest image on the torus is, relative to the eye: after a death it may be laps away.
         gap_x = state.mob_previous_position[n, m, 0] - state.previous_position[n, 0]
         gap_z = state.mob_previous_position[n, m, 2] - state.previous_position[n, 2]
         gap_x -= world_size * np.floor(gap_x / world_size + 0.5)
@@ -914,8 +922,8 @@ def _judge(frame, planes, depths, top, bottom, left, right, near):
         elif depths[row, column] >= near:
             kind = ROUGH
     if sky:  # is even the lowest ray above everything far? What rises there is hills and crowns, 3 blocks wide
-        _, dy, _ = ray_direction(frame, bottom, left)  # the same along a row
-        if frame.ey + F(3) * near * dy <= frame.top:
+        lowest = min(ray_direction(frame, bottom, left)[1], ray_direction(frame, bottom, right)[1])
+        if frame.ey + F(3) * near * lowest <= frame.top:
             kind = ROUGH
     return kind, F(0.9) * first - F(0.7)
 

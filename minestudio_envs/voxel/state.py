@@ -6,6 +6,7 @@ On the CPU the arrays are NumPy's; on a GPU they will be device arrays. The engi
 
 Coordinates are Minecraft's: x east, y up, z south; one unit is one block (one metre). Positions are absolute and
 unbounded; the voxels are a torus of power-of-two sides, so block (x, y, z) is ``voxels[n, x & mask, z & mask, y]``.
+Every tick begins by moving mobs by whole laps to where they are nearest to the player.
 Time is in ticks of 1/20 s, angles in degrees: yaw 0 looks to +z (south), 90 to -x (west); pitch 90 looks down.
 """
 
@@ -53,7 +54,7 @@ class State(NamedTuple):
     saturation: np.ndarray  # float32 [N]: used up before food is
     exhaustion: np.ndarray  # float32 [N]: at 4 it costs a point of saturation or food
     heal_ticks: np.ndarray  # int32 [N]: ticks towards the next natural healing
-    hurt_ticks: np.ndarray  # int32 [N]: ticks since the last damage count down from 10, for the red tilt
+    hurt_ticks: np.ndarray  # int32 [N]: counts down from 10 after damage; the view tilts
     attack_ticks: np.ndarray  # int32 [N]: ticks since the last swing, the attack's charge
     swing_ticks: np.ndarray  # int32 [N]: 0 = arm at rest, else ticks into the 6-tick swing
     selected: np.ndarray  # int32 [N]: hotbar slot 0-8

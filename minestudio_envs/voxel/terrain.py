@@ -23,7 +23,7 @@ BASE_HEIGHT = 36.0  # of the ground's surface, on average
 # Sums of smooth noise: wavelength in blocks (a power of two), amplitude in blocks.
 WAVE1, WAVE2, WAVE3 = 64, 32, 16
 SWELL1, SWELL2, SWELL3 = 3.5, 1.8, 0.8
-TILE = 16  # columns per side that share their lattice points; no wavelength may be shorter
+NOISE_TILE = 16  # columns per side that share their lattice points; no wavelength may be shorter
 
 TREE_CELL = 8  # at most one tree in each square of this side, one block clear of its edges
 GROVE_WAVE = 32
@@ -74,18 +74,18 @@ def corners(seed, wave, size, x, z):
 @device_function
 def ground(seed, size, height, n):
     """Fills height[n] with the number of blocks below the air, from the noise of three wavelengths."""
-    for x0 in range(0, size, TILE):
-        for z0 in range(0, size, TILE):
+    for x0 in range(0, size, NOISE_TILE):
+        for z0 in range(0, size, NOISE_TILE):
             a1, b1, c1, d1 = corners(seed, WAVE1, size, x0, z0)
             a2, b2, c2, d2 = corners(seed, WAVE2, size, x0, z0)
             a3, b3, c3, d3 = corners(seed, WAVE3, size, x0, z0)
-            for x in range(x0, x0 + TILE):
+            for x in range(x0, x0 + NOISE_TILE):
                 u1, u2 = smooth((x % WAVE1) / WAVE1), smooth((x % WAVE2) / WAVE2)
                 u3 = smooth((x % WAVE3) / WAVE3)
                 p1, q1 = a1 + (b1 - a1) * u1, c1 + (d1 - c1) * u1
                 p2, q2 = a2 + (b2 - a2) * u2, c2 + (d2 - c2) * u2
                 p3, q3 = a3 + (b3 - a3) * u3, c3 + (d3 - c3) * u3
-                for z in range(z0, z0 + TILE):
+                for z in range(z0, z0 + NOISE_TILE):
                     v1, v2 = smooth((z % WAVE1) / WAVE1), smooth((z % WAVE2) / WAVE2)
                     v3 = smooth((z % WAVE3) / WAVE3)
                     level = BASE_HEIGHT + SWELL1 * (p1 + (q1 - p1) * v1) + SWELL2 * (p2 + (q2 - p2) * v2)
