@@ -11,9 +11,8 @@ Hooks run in list order. Unlike MineStudio's, rewards of several callbacks add u
 truncation, and everything random depends on the seed.
 """
 
-import difflib
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import torch
 
 from minestudio_envs.actions import BUTTONS
 from minestudio_envs.voxel import commands
+from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.state import MOB_ID
 
 if TYPE_CHECKING:
@@ -32,13 +32,6 @@ BIOMES = ("plains",)
 # The groups of statistics in MineStudio's info that a reward may refer to.
 REWARD_EVENTS = ("kill_entity", "mine_block", "craft_item", "pickup", "use_item", "break_item", "custom")
 CUSTOM_STATISTICS = {"damage_dealt": "damage_dealt", "deaths": "deaths", "jump": "jumps"}
-
-
-def nearest(value: Any, known: Iterable[str]) -> str:
-    """The end of an error message: the known names, those like ``value`` first."""
-    known = list(known)
-    close = difflib.get_close_matches(str(value), known, n=3)
-    return f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(known)}"
 
 
 def check_biome(biome: str) -> None:

@@ -16,9 +16,10 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
 from minestudio_envs import actions
-from minestudio_envs.callbacks import CUSTOM_STATISTICS, REWARD_EVENTS, MinecraftCallback, check_biome, nearest
+from minestudio_envs.callbacks import CUSTOM_STATISTICS, REWARD_EVENTS, MinecraftCallback, check_biome
 from minestudio_envs.voxel import commands, randomness
 from minestudio_envs.voxel.engine import VoxelEngine
+from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.items import HOTBAR_SLOTS, ITEMS
 from minestudio_envs.voxel.state import MOBS
 

@@ -143,7 +143,7 @@ def test_laps_around_the_torus_change_nothing(engine, laps):
         hold(engine, "iron_sword")
         put_cow(engine, 0, 0.5, GROUND, 2.5)
         put_cow(engine, 1, 1.6, GROUND, 2.0)  # the sword's sweep reaches it
-        put_player(engine, *(0.5, GROUND, 0.5) + offset, pitch=20)
+        put_player(engine, *np.add(offset, (0.5, GROUND, 0.5)), pitch=20)
         play(engine)
         play(engine, "attack")
         play(engine, ticks=10)
