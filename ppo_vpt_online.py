@@ -140,7 +140,7 @@ class Args:
     """iterations between checkpoints; one more at the end"""
     keep_interval: int = 100
     """checkpoints at multiples of this stay, of the others only the newest"""
-    record_video_interval: int = 25
+    record_video_interval: int = 50
     """iterations between videos of an episode; 0: never"""
     video_width: int = 640
     """pixels; the height follows at 16:9"""
@@ -1359,8 +1359,9 @@ def main(args: Args) -> Path:
                 if wandb_run is not None:
                     wandb_run.log(row)
                 log_videos()
+                shown_return = f"{episodic_return:.2f}" if trainer.episode_returns else "(no episode ended yet)"
                 summary = (
-                    f"step {trainer.global_step:,}  {sps:,.0f} SPS  return {episodic_return:.2f}  "
+                    f"step {trainer.global_step:,}  {sps:,.0f} SPS  return {shown_return}  "
                     f"KL {metrics.get('losses/kl_to_reference', math.nan):.4f}"
                 )
                 progress.update(task, advance=1, description=summary)
