@@ -85,7 +85,7 @@ class Args:
     """steps in a fragment, the unit of collecting and training"""
 
     # The algorithm (VPT's own values, where they differ, in brackets: arXiv 2206.11795, appendix G)
-    num_iterations: int = 150
+    num_iterations: int = 120
     """times collecting and updating"""
     batch_size: int = 4
     """fragments in a micro-batch; memory grows with it [40 of 128 steps]"""
