@@ -2,34 +2,29 @@
 
     python ppo_vpt_online.py                                    # a small policy in the voxel engine, minutes on a CPU
     python ppo_vpt_online.py --num-iterations 3                 # a first look: checkpoint, video, metrics
+    python ppo_vpt_online.py --resume latest                    # go on where the newest run stopped
     python ppo_vpt_online.py --model-path foundation-model-1x.model --weights-path foundation-model-1x.weights \\
         --learning-rate 2e-5 --num-envs 8                       # real VPT files; see the README for VPT's own settings
-    python ppo_vpt_online.py --track                            # the same, logged to Weights & Biases
     python ppo_vpt_online.py --help                             # every setting
 
 What a run writes under output/<run>/: metrics.jsonl (a row for each iteration), videos/*.mp4, checkpoints/*/ with the
-policy as a `.model` / `.weights` pair that any VPT code loads.
+policy as a `.model` / `.weights` pair that any VPT code loads, and all else that --resume needs.
 
 The file reads in the order of the data's way: settings, policy and task generators, the policy (network, action heads,
-value head, file formats), the algorithm's formulas, collecting, updating, saving, main.
+value head), the algorithm's formulas, fragments of experience, collecting them, the replay, learning, saving, main.
 """
 
-import contextlib
 import copy
-import ctypes
 import dataclasses
 import json
 import logging
 import math
 import os
 import pickle
-import shutil
 import signal
-import sys
 import time
-import zipfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -37,118 +32,150 @@ from typing import Any, Literal, NamedTuple
 # Before torch starts its threads: let them spin for work but briefly, else a second process on the cores all but stops.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
-import imageio.v3 as iio
 import numpy as np
-import safetensors.torch
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-import tyro
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 import minestudio_envs
+from minestudio_envs.training.checkpoints import (
+    CheckpointError,
+    find_checkpoint,
+    remove_old_checkpoints,
+    write_checkpoint,
+)
+from minestudio_envs.training.cli import parse_args
+from minestudio_envs.training.fragment_store import FragmentStore, FragmentStoreError
+from minestudio_envs.training.hardware import keep_freed_memory, use_bfloat16
+from minestudio_envs.training.metrics import off_policy_metrics, weights_digest
+from minestudio_envs.training.replay import Chunk, Replay
+from minestudio_envs.training.run_logger import RunLogger, make_console
+from minestudio_envs.training.video import VideoRecorder
+from minestudio_envs.training.vpt_files import (
+    VPTFileError,
+    check_net_args,
+    load_policy,
+    read_vpt_weights,
+    save_vpt_policy,
+)
+
+
+# SETTINGS. VPT's own values, where they differ, are in brackets (arXiv 2206.11795, appendix G).
+@dataclass
+class RunArgs:
+    """The run"""
+
+    name: str = "kill_cow"  # of the run's folder, with seed and time; Weights & Biases shows it too
+    seed: int = 1  # of weights, worlds and actions
+    num_iterations: int = 120  # times collecting and updating
+    device: str = "auto"  # torch device of the policy; auto: cuda when there is one, else cpu
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 where the hardware multiplies it faster
+    save_path: str | None = "output"  # folder of all runs; none: ~/ray_results
+    save_interval: int = 25  # iterations between checkpoints; one more at the end
+    keep_interval: int = 100  # checkpoints at multiples of this many iterations stay, of the others the newest
+    resume: str | None = None  # a checkpoint's folder, or "latest"; settings not given come from the checkpoint too
+    resume_optimizer: bool = True  # take the optimizer's state from the checkpoint too
 
 
 @dataclass
-class Args:
-    exp_name: str = "kill_cow"
-    """name of the run's folder, with seed and time"""
-    seed: int = 1
-    """seed of weights, worlds and actions"""
-    device: str = "auto"
-    """torch device of the policy; auto: cuda when there is one, else cpu"""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """the policy's arithmetic; auto: bfloat16 where the hardware multiplies matrices in it, else float32"""
-    track: bool = False
-    """log to Weights & Biases too"""
-    wandb_project_name: str = "ppo_vpt"
-    """Weights & Biases project"""
-    wandb_entity: str | None = None
-    """Weights & Biases team"""
+class LogArgs:
+    """Logs and films"""
 
-    # The policy
-    model_path: str | None = None
-    """VPT .model file, or a MineStudio checkpoint folder; none: a small network of VPT's architecture"""
-    weights_path: str | None = None
-    """VPT .weights, MineStudio .ckpt or .safetensors file; none: random weights"""
-    temperature: float | None = None
-    """softmax temperature of the action heads; none: the .model file's (2x.model says 2, see the README)"""
-    zero_initial_vf: bool = True
-    """begin with a value head of zeros"""
-
-    # The task
-    num_envs: int = 64
-    """environments stepped together"""
-    fragment_length: int = 32
-    """steps in a fragment, the unit of collecting and training"""
-
-    # The algorithm (VPT's own values, where they differ, in brackets: arXiv 2206.11795, appendix G)
-    num_iterations: int = 120
-    """times collecting and updating"""
-    batch_size: int = 4
-    """fragments in a micro-batch; memory grows with it [40 of 128 steps]"""
-    batches_per_iteration: int = 16
-    """micro-batches in an iteration [48]"""
-    gradient_accumulation: int = 4
-    """micro-batches summed into one optimizer step"""
-    epochs_per_iteration: int = 2
-    """passes over an iteration's fragments [1]"""
-    context_length: int = 32
-    """steps back-propagated through at once; memory is carried between"""
-    learning_rate: float = 5e-4
-    """AdamW's, for a small network [2e-5]"""
-    anneal_lr_linearly: bool = False
-    """learning rate to 0 over num_iterations"""
-    weight_decay: float = 0.04
-    """AdamW's, on matrices only"""
-    adam_eps: float = 1e-8
-    """AdamW's epsilon"""
-    max_grad_norm: float = 5.0
-    """gradients are scaled down to this norm"""
-    discount: float = 0.99
-    """gamma, for episodes of 600 steps [0.999]"""
-    gae_lambda: float = 0.95
-    """lambda of generalized advantage estimation"""
-    ppo_clip: float = 0.2
-    """the probability ratio's distance from 1 beyond which its gradient stops"""
-    ppo_policy_coef: float = 1.0
-    """weight of the policy loss"""
-    ppo_vf_coef: float = 0.5
-    """weight of the value loss, mean((vpred - normalized return)^2)"""
-    vf_ewma_beta: float = 0.99
-    """the value normalizer's memory, per optimizer step [0.99999 in VPT's code]"""
-    entropy_bonus_coef: float = 0.0
-    """weight of the entropy bonus"""
-    kl_divergence_coef_rho: float = 0.05
-    """weight of KL(reference || policy), the leash to the policy that the run began with (from random weights it acts
-    like an entropy bonus) [0.2]; 0: no reference policy"""
-    coef_rho_decay: float = 0.99
-    """factor on that weight after each iteration [0.9995]"""
-    log_ratio_range: float = 50.0
-    """bound on the log of the probability ratio before exp"""
-    normalize_advantage_full_batch: bool = True
-    """normalize advantages over the whole iteration; no: in each micro-batch"""
-    max_nonfinite_steps: int = 10
-    """optimizer steps skipped in a row for infinite or NaN gradients before the run stops"""
-
-    # Output
-    save_path: str = "output"
-    """folder of all runs"""
-    save_interval: int = 25
-    """iterations between checkpoints; one more at the end"""
-    keep_interval: int = 100
-    """checkpoints at multiples of this stay, of the others only the newest"""
-    record_video_interval: int = 50
-    """iterations between videos of an episode; 0: never"""
-    video_width: int = 640
-    """pixels; the height follows at 16:9"""
-    video_fps: int = 20
-    """frames a second; the game's own speed is 20"""
+    track: bool = False  # log to Weights & Biases (WANDB_MODE=offline: without the internet)
+    project: str = "ppo_vpt"  # Weights & Biases project
+    wandb_entity: str | None = None  # Weights & Biases team
+    tensorboard: bool = False  # write TensorBoard files too
+    fragments_per_report: int = 0  # report on episodes and replay every so many fragments; 0: each iteration only
+    record_video_interval: int = 50  # iterations between films of an episode; 0: never
+    video_output_dir: str | None = None  # folder of films; none: videos/ in the run's folder
+    video_width: int = 640  # pixels; the height follows at 16:9
+    video_fps: int = 20  # frames a second; the game's own speed is 20
 
 
-# A policy of VPT's architecture small enough to train on a CPU: 1.9 M parameters instead of 71, 248 or 532 M.
+@dataclass
+class PolicyArgs:
+    """The policy"""
+
+    model_path: str | None = None  # VPT .model file or MineStudio checkpoint folder; none: policy_generator's
+    weights_path: str | None = None  # VPT .weights, MineStudio .ckpt or .safetensors file; none: random weights
+    temperature: float | None = None  # of the action heads; none: the .model file's (2x.model says 2, see the README)
+    zero_initial_vf: bool = True  # begin with a value head of zeros
+    use_normalized_vf: bool = True  # the value head predicts returns normalized by their running mean and deviation
+    vf_ewma_beta: float = 0.99  # memory of those statistics, per optimizer step [0.99999 in VPT's code]
+    fix_decoder: bool = False  # freeze the action heads
+
+
+@dataclass
+class RolloutArgs:
+    """Collecting"""
+
+    num_envs: int = 64  # environments stepped together
+    inference_batch_size: int = 0  # environments the policy acts for at once, to bound memory; 0: all
+    fragment_length: int = 32  # steps in a fragment, the unit of training [128]
+
+
+@dataclass
+class ReplayArgs:
+    """Replay"""
+
+    fragments_per_chunk: int = 1  # consecutive fragments kept, sampled and dropped together; GAE runs through them
+    max_chunks: int = 4800  # chunks kept at most; the oldest goes first
+    max_reuse: int = 1  # iterations that may use a chunk; so many times fewer are collected
+    max_staleness: int = 2  # iterations of learning after which a chunk is dropped
+    replay_memory: float = 4.0  # GB of chunks kept in memory; if max_chunks would need more, they go to database_path
+    database_path: str = "output/replay_buffer_cache"  # folder of HDF5 files, one for each chunk
+    num_shards: int = 8  # folders that the HDF5 files are spread over
+    prefetch_batches: int = 2  # micro-batches read ahead from the HDF5 files
+
+
+@dataclass
+class AlgorithmArgs:
+    """The algorithm"""
+
+    batch_size_per_gpu: int = 8  # fragments in a micro-batch; memory grows with it [40 of 128 steps]
+    batches_per_iteration: int = 8  # micro-batches in an iteration [48]
+    gradient_accumulation: int = 2  # micro-batches summed into one optimizer step
+    epochs_per_iteration: int = 1  # passes over an iteration's fragments
+    context_length: int = 32  # steps back-propagated through at once; memory is carried between
+    learning_rate: float = 5e-4  # AdamW's, for a small network [2e-5]
+    anneal_lr_linearly: bool = False  # to 0 over num_iterations
+    weight_decay: float = 0.04  # AdamW's, on matrices only
+    adam_eps: float = 1e-8  # AdamW's epsilon
+    max_grad_norm: float = 5.0  # gradients are scaled down to this norm
+    max_nonfinite_steps: int = 10  # optimizer steps skipped in a row for NaN or infinity before the run stops
+    discount: float = 0.99  # gamma, for episodes of 600 steps [0.999]
+    gae_lambda: float = 0.95  # lambda of generalized advantage estimation, and of V-trace
+    advantage: Literal["gae", "vtrace"] = "gae"  # how advantages and returns are estimated
+    vtrace_clip: float = 1.0  # V-trace's rho-bar and c-bar
+    normalize_advantage_full_batch: bool = True  # over the whole iteration; no: in each micro-batch
+    loss: Literal["decoupled", "behavior", "proximal"] = (
+        "decoupled"  # what corrects for stale fragments: see the README
+    )
+    is_clip: float = 2.0  # bound on decoupled's weight, pi_prox / pi_behavior
+    memory: Literal["stored", "burn-in", "zero"] = "stored"  # what a chunk's first step remembers when trained on
+    burn_in_length: int = 16  # burn-in: a chunk's first steps, which only refresh the stored memory
+    ppo_clip: float = 0.2  # the probability ratio's distance from 1 beyond which its gradient stops
+    log_ratio_range: float = 50.0  # bound on the logs of ratios before exp
+    ppo_policy_coef: float = 1.0  # weight of the policy loss
+    ppo_vf_coef: float = 0.5  # weight of the value loss, mean((vpred - normalized return)^2), not halved
+    clip_vloss: bool = False  # keep value predictions within ppo_clip (in the normalized space) of the earlier ones
+    vf_warmup: int = 0  # first iterations, in which only the value head learns
+    entropy_bonus_coef: float = 0.01  # weight of the entropy, as VPT from scratch; 0 beside a reference policy [0]
+    kl_divergence_coef_rho: float = 0.0  # weight of the KL to the policy the run began with; 0: no such policy [0.2]
+    coef_rho_decay: float = 0.9995  # factor on that weight after each iteration
+    kl_direction: Literal["ref-to-policy", "policy-to-ref"] = "ref-to-policy"  # KL(ref || policy), or the other
+    enable_ref_update: bool = False  # at each keep_interval the policy of then becomes the reference
+    sleep_epochs: int = 0  # phasic policy gradient: passes in which values teach the trunk; 0: they always do [2]
+    sleep_vf_coef: float = 0.5  # weight of the value loss in those passes
+    sleep_kl_coef: float = 1.0  # weight of the KL to the policy before them
+
+
+@dataclass
+class Args(RunArgs, PolicyArgs, RolloutArgs, ReplayArgs, AlgorithmArgs, LogArgs):
+    """All settings, flat."""
+
+
+# A policy of VPT's architecture small enough to train on a CPU: 1.5 M parameters instead of 71, 248 or 532 M.
 SMALL_NET_ARGS = {
     "attention_heads": 4,
     "attention_mask_style": "clipped_causal",
@@ -229,53 +256,6 @@ logger = logging.getLogger("ppo_vpt")
 # so OpenAI's and MineStudio's weights load as they are. Letters: B batch, T steps in a call, L recurrent blocks,
 # m memory slots, d hidden size, H heads, e = d / H.
 
-NET_ARGS = {  # argument: the only supported value, or its type where any positive (list of) int or bool will do
-    **dict.fromkeys(("hidsize", "attention_heads", "attention_memory_size", "timesteps"), int),
-    **dict.fromkeys(("n_recurrence_layers", "pointwise_ratio", "impala_width"), int),
-    **dict.fromkeys(("impala_chans", "img_shape"), list),
-    "use_pre_lstm_ln": bool,
-    "attention_mask_style": "clipped_causal",
-    "recurrence_type": "transformer",
-    "recurrence_is_residual": True,
-    "use_pointwise_layer": True,
-    "pointwise_use_activation": False,
-    "init_norm_kwargs": {"batch_norm": False, "group_norm_groups": 1},
-    "impala_kwargs": {"post_pool_groups": 1},
-}
-
-
-def check_net_args(net_args: dict) -> dict:
-    """Network arguments as OpenAI's `.model` files hold them -> a plain copy of those that matter.
-
-    Nothing has a default: a published file names every argument, and a guess would be another network.
-    Raises ValueError naming the key and the value that is missing, unknown or unsupported.
-    """
-    args = {key: list(value) if isinstance(value, list | tuple) else value for key, value in net_args.items()}
-    for key in ("active_reward_monitors", "only_img_input"):  # no effect on the network
-        args.pop(key, None)
-    if args.pop("diff_mlp_embedding", False):
-        raise ValueError("net_args['diff_mlp_embedding'] = True is not supported, only False")
-    if args.keys() != NET_ARGS.keys():
-        unknown = {key: args[key] for key in args if key not in NET_ARGS}
-        raise ValueError(f"net_args lacks {[key for key in NET_ARGS if key not in args]} and has unknown {unknown}")
-    for key, want in NET_ARGS.items():
-        value, values = args[key], args[key] if want is list else [args[key]]
-        if want in (int, list):
-            good = isinstance(values, list) and values and all(type(v) is int and v > 0 for v in values)
-            want = "a positive int" if want is int else "a list of positive ints"
-        else:
-            good = type(value) is bool if want is bool else value == want
-        if not good:
-            raise ValueError(f"net_args[{key!r}] = {value!r} is not supported, only {want}")
-    if len(args["img_shape"]) != 3 or args["img_shape"][2] != 3:
-        raise ValueError(f"net_args['img_shape'] = {args['img_shape']} must be [height, width, 3]")
-    d, heads, size, timesteps = (args[key] for key in list(NET_ARGS)[:4])
-    if d % heads:
-        raise ValueError(f"hidsize {d} must be a multiple of attention_heads {heads}")
-    if size <= timesteps:
-        raise ValueError(f"attention_memory_size {size} must exceed timesteps {timesteps}")
-    return args
-
 
 class VPTMemory(NamedTuple):
     """What the policy remembers: projected keys and values of each row's last m steps, in ring buffers.
@@ -298,9 +278,6 @@ class VPTMemory(NamedTuple):
     def rows(self, index) -> "VPTMemory":
         """The batch rows that `index` (slice, list or int tensor) selects."""
         return VPTMemory(self.keys[:, index], self.values[:, index], self.valid[index], self.cursor)
-
-    def to(self, device) -> "VPTMemory":
-        return VPTMemory(*(tensor.to(device) for tensor in self))
 
     @staticmethod
     def cat(memories: "list[VPTMemory]") -> "VPTMemory":
@@ -490,6 +467,7 @@ class ValueNormalizer(nn.Module):
     def __init__(self, beta: float = 0.99999, epsilon: float = 1e-5, per_element_update: bool = False):
         super().__init__()
         self.beta, self.epsilon, self.per_element_update = beta, epsilon, per_element_update
+        self.enabled = True  # else mean 0 and deviation 1, always
         self.running_mean = nn.Parameter(torch.zeros(1), requires_grad=False)
         self.running_mean_sq = nn.Parameter(torch.zeros(1), requires_grad=False)
         self.debiasing_term = nn.Parameter(torch.zeros(()), requires_grad=False)
@@ -497,6 +475,8 @@ class ValueNormalizer(nn.Module):
     @torch.no_grad()
     def update(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> None:
         """Take the targets x (any shape) into the statistics, only those where `mask` (bool, x's shape) is True."""
+        if not self.enabled:
+            return
         mask = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
         x, count = torch.where(mask, x.float(), 0.0), mask.sum()
         updates = count if self.per_element_update else count.clamp(max=1)  # nothing to average: no update
@@ -508,6 +488,8 @@ class ValueNormalizer(nn.Module):
 
     def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(mean [1], standard deviation [1])"""
+        if not self.enabled:
+            return torch.zeros_like(self.running_mean), torch.ones_like(self.running_mean)
         debias = self.debiasing_term.clamp(min=self.epsilon)
         mean = self.running_mean / debias
         return mean, (self.running_mean_sq / debias - mean.square()).clamp(min=0.01).sqrt()
@@ -611,32 +593,40 @@ class VPTPolicy(nn.Module):
             latents = net.final_ln(x.float())
         return latents, memory if inplace else VPTMemory(keys, values, window.valid, window.cursor)
 
-    def heads(self, latents: torch.Tensor, memory: VPTMemory | None = None) -> PolicyOutput:
-        """Action and value heads of latents [B, T, d]; `memory` is passed on."""
+    def heads(
+        self, latents: torch.Tensor, memory: VPTMemory | None = None, value_latents: torch.Tensor | None = None
+    ) -> PolicyOutput:
+        """Action and value heads of latents [B, T, d]; `memory` is passed on. value_latents: others for the value."""
         with torch.autocast(latents.device.type, enabled=False):
-            vpred = self.value_head.linear(latents).squeeze(-1)
+            vpred = self.value_head.linear(latents if value_latents is None else value_latents).squeeze(-1)
             tempered, heads = latents / self.temperature, (self.pi_head.buttons, self.pi_head.camera)
             layers = [(head.linear_layer.weight, head.linear_layer.bias / self.temperature) for head in heads]
             buttons, camera = (F.log_softmax(F.linear(tempered, weight, bias), -1) for weight, bias in layers)
         return PolicyOutput(buttons, camera, vpred, memory)
 
 
+def load_openai_policy(model_path, weights_path=None, temperature: float | None = None) -> VPTPolicy:
+    """A policy from OpenAI's or MineStudio's files, see vpt_files.load_policy. Raises VPTFileError."""
+    return load_policy(VPTPolicy, model_path, weights_path, temperature)
+
+
 # ACTION HEADS: two independent categoricals, buttons and camera. The joint log-probability, entropy and KL are the sums
 # of both, also where the buttons' camera bit makes the camera index irrelevant: this is the policy VPT was trained as.
 
 
-def gumbel_argmax(log_probs: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-    """A sample per row by the Gumbel trick: argmax(log p - log(-log u)), u uniform in [0, 1) of log_probs' shape."""
-    u = torch.where(u == 1.0, 0.999, u)
-    return (log_probs - torch.log(-torch.log(u))).argmax(-1)
-
-
 def sample_actions(output: PolicyOutput, generator: torch.Generator | None = None, deterministic: bool = False):
     """(buttons, camera), int64 [B, T] each: sampled, or the likeliest if `deterministic`. Buttons are drawn first."""
-    log_probs = (output.buttons, output.camera)
     if deterministic:
-        return tuple(lp.argmax(-1) for lp in log_probs)
-    return tuple(gumbel_argmax(lp, torch.rand(lp.shape, generator=generator, device=lp.device)) for lp in log_probs)
+        return tuple(log_probs.argmax(-1) for log_probs in (output.buttons, output.camera))
+    return tuple(sample_categorical(log_probs, generator) for log_probs in (output.buttons, output.camera))
+
+
+def sample_categorical(log_probs: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+    """A sample per row by inverting the cumulative distribution: one uniform number, where Gumbel noise takes 8,641."""
+    cumulative = log_probs.exp().cumsum(-1)
+    u = torch.rand((*log_probs.shape[:-1], 1), generator=generator, device=log_probs.device)
+    sample = torch.searchsorted(cumulative, u * cumulative[..., -1:], right=True).squeeze(-1)
+    return sample.clamp_(max=log_probs.shape[-1] - 1)  # u * total may round up to the total
 
 
 def log_prob(output: PolicyOutput, buttons: torch.Tensor, camera: torch.Tensor) -> torch.Tensor:
@@ -645,207 +635,62 @@ def log_prob(output: PolicyOutput, buttons: torch.Tensor, camera: torch.Tensor) 
     return (buttons + camera).squeeze(-1)
 
 
-def _finite(log_probs: torch.Tensor) -> torch.Tensor:
-    return log_probs.clamp(min=torch.finfo(log_probs.dtype).min)  # so that 0 * log 0 is 0 and not NaN
-
-
 def entropy(output: PolicyOutput) -> torch.Tensor:
-    """Joint entropy [B, T] in nats; at most ln 8641 + ln 121 = 13.86."""
-    return -sum((lp.exp() * _finite(lp)).sum(-1) for lp in (output.buttons, output.camera))
+    """Joint entropy [B, T] in nats; at most ln 8641 + ln 121 = 13.86. (To forbid an action, take -1e9 for its logit:
+    with -inf this would be NaN.)"""
+    return -sum((lp.exp() * lp).sum(-1) for lp in (output.buttons, output.camera))
 
 
 def kl_divergence(p: PolicyOutput, q: PolicyOutput) -> torch.Tensor:
     """KL(p || q) [B, T] of the joint distributions."""
     heads = ((p.buttons, q.buttons), (p.camera, q.camera))
-    return sum((lp.exp() * (_finite(lp) - _finite(lq))).sum(-1) for lp, lq in heads)
+    return sum((lp.exp() * (lp - lq)).sum(-1) for lp, lq in heads)
 
 
-# FILES: OpenAI's .model / .weights pairs, MineStudio's checkpoints, and our own in OpenAI's format.
+# ALGO LOGIC: advantages and losses. mu is the policy that acted, pi_prox the one at the iteration's beginning, around
+# which the ratio is clipped, pi_theta the one in training. All are [B, T], ratios are formed in log space.
 
 
-class VPTFileError(ValueError):
-    """A policy file is not what it should be; the message names the file, the fault and what to do."""
-
-
-class _Gym3Space:
-    """Stands in for gym3's DictType, TensorType and Discrete in `.model` files; their contents are not needed."""
-
-    def __setstate__(self, state) -> None:
-        pass
-
-
-class _ModelUnpickler(pickle.Unpickler):
-    """Unpickling can run any code, so only the three names that OpenAI's files contain get through."""
-
-    def find_class(self, module: str, name: str):
-        if module == "gym3.types" and name in ("DictType", "TensorType", "Discrete"):
-            return _Gym3Space
-        raise pickle.UnpicklingError(f"forbidden global {module}.{name}")
-
-    def persistent_load(self, pid):
-        raise pickle.UnpicklingError("forbidden persistent id")
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise VPTFileError(f"{path}: no such file. Check the path, or download the file")
-    with open(path, "rb") as file:
-        head = file.read(64).lstrip().lower()
-    if not head:
-        raise VPTFileError(f"{path} is empty. Download it again")
-    if head.startswith(b"version https://git-lfs"):
-        raise VPTFileError(f"{path} is a git-LFS pointer, not the file itself. Fetch it with `git lfs pull`")
-    if head.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise VPTFileError(f"{path} is a web page, not the file itself. Download it again")
-
-
-def read_vpt_model(path: str | Path) -> tuple[dict, float]:
-    """(net_args, temperature) of OpenAI's `.model`, or of MineStudio's `config.json` or the folder with it.
-
-    Raises VPTFileError. A `.model` is a pickle: nothing but plain values and three inert names are let through.
-    """
-    path = Path(path)
-    path = path / "config.json" if path.is_dir() else path
-    _check_file(path)
-    try:
-        if path.suffix == ".json":
-            config = json.loads(path.read_text(encoding="utf-8"))
-            net_args, temperature = config["policy_kwargs"], config.get("temperature", 1.0)
-        else:
-            with open(path, "rb") as file:
-                args = _ModelUnpickler(file).load()["model"]["args"]
-            net_args, temperature = args["net"]["args"], args["pi_head_opts"]["temperature"]
-        if not 0 < float(temperature) < math.inf:
-            raise ValueError(f"temperature {temperature} is not positive")
-        return check_net_args(net_args), float(temperature)
-    except Exception as error:  # a broken pickle can raise anything
-        raise VPTFileError(
-            f"{path} does not describe a VPT policy ({type(error).__name__}: {error}). It should be OpenAI's .model as "
-            "published or MineStudio's config.json, not the weights. If it should be one of these, download it again"
-        ) from error
-
-
-def read_vpt_weights(path: str | Path) -> dict[str, torch.Tensor]:
-    """The state dict in a `.weights`, `.ckpt` or `.safetensors` file, or in a folder's model.safetensors.
-
-    Wrappers that MineStudio's trainers put around it are taken off. Raises VPTFileError. Nothing but tensors is loaded.
-    """
-    path = Path(path)
-    path = path / "model.safetensors" if path.is_dir() else path
-    _check_file(path)
-    try:
-        if path.suffix == ".safetensors":
-            state = safetensors.torch.load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file can raise anything
-        if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path):
-            raise VPTFileError(
-                f"{path} holds Python objects besides tensors, which are not loaded because they can run code. If you "
-                "trust it, take the weights out where the libraries it needs are installed, with `torch.save("
-                "torch.load(path, weights_only=False)['state_dict'], 'policy.weights')`, and load that file instead"
-            ) from error
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise VPTFileError(f"{path} is no weights file, or a broken one ({reason}). Download it again") from error
-    state = state["state_dict"] if isinstance(state, dict) and "state_dict" in state else state
-    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise VPTFileError(f"{path} holds no state dict (name -> tensor). Pass the file with the policy's weights")
-    return {name.removeprefix("mine_policy."): tensor for name, tensor in state.items()}
-
-
-def load_openai_policy(model_path, weights_path=None, temperature: float | None = None) -> VPTPolicy:
-    """A policy from files in OpenAI's or MineStudio's form, on the CPU in float32.
-
-    model_path: OpenAI's `.model`, or MineStudio's Hugging Face folder or its `config.json`.
-    weights_path: see read_vpt_weights; None means fresh weights, or for a folder those in it.
-    temperature: None means the file's. The weights do not hold it, yet it changes the policy: OpenAI lists `2x.model`
-    for all 2x weights, but its 2.0 belongs to the RL models; the foundation models were probably trained with 1.0.
-    Raises VPTFileError. Unknown tensors are named in a warning and dropped.
-    """
-    net_args, file_temperature = read_vpt_model(model_path)
-    policy = VPTPolicy(net_args, file_temperature if temperature is None else temperature)
-    weights_path = model_path if weights_path is None and Path(model_path).is_dir() else weights_path
-    source = model_path if temperature is None else "the caller"
-    logger.info("temperature %g, from %s; weights: %s", policy.temperature, source, weights_path or "fresh")
-    if weights_path is None:
-        return policy
-    weights_name = Path(weights_path).name.lower()
-    if temperature is None and policy.temperature == 2.0 and weights_name.startswith(("foundation", "bc")):
-        hint = "%s says temperature 2, but %s was probably trained with 1: consider temperature=1"
-        logger.warning(hint, model_path, weights_name)
-    state, own = read_vpt_weights(weights_path), policy.state_dict()
-    faults = [f"{name} is missing" for name in own if name not in state]
-    known = {name: state[name] for name in own if name in state}
-    faults += [f"{n} is {list(t.shape)}, not {list(own[n].shape)}" for n, t in known.items() if t.shape != own[n].shape]
-    if faults:
-        raise VPTFileError(
-            f"{weights_path} does not fit {model_path}: {'; '.join(faults[:5])} ({len(faults)} such faults). "
-            "Use the .model and the weights that belong together (1x, 2x or 3x)"
-        )
-    if extra := [name for name in state if name not in own]:
-        logger.warning("%s: dropped tensors that are not the policy's: %s", weights_path, ", ".join(extra))
-    policy.load_state_dict(known)
-    return policy
-
-
-@contextlib.contextmanager
-def replace_file(path: str | Path):
-    """Yields a binary file that takes `path`'s place when complete, so that a crash never leaves half a file."""
-    aside = Path(f"{path}.{os.getpid()}.tmp")
-    try:
-        with open(aside, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def save_vpt_policy(policy: VPTPolicy, model_path: str | Path, weights_path: str | Path) -> None:
-    """Write the policy as a `.model` and a `.weights` file that load_openai_policy and OpenAI's own code can read."""
-    net = {"args": policy.net_args}
-    model = {"model": {"args": {"net": net, "pi_head_opts": {"temperature": policy.temperature}}}}
-    state = {name: tensor.detach().float().cpu().contiguous() for name, tensor in policy.state_dict().items()}
-    with replace_file(weights_path) as file:
-        torch.save(state, file)
-    with replace_file(model_path) as file:
-        pickle.dump(model, file, protocol=4)
-
-
-# ALGO LOGIC: advantages and losses
-
-
-def gae(
-    rewards: torch.Tensor,
-    values: torch.Tensor,
-    next_value: torch.Tensor,
-    terminated: torch.Tensor,
-    truncated: torch.Tensor,
-    valid: torch.Tensor,
-    discount: float,
-    gae_lambda: float,
-) -> tuple[torch.Tensor, torch.Tensor]:
+def gae(rewards, values, terminated, truncated, valid, discount: float, gae_lambda: float):
     """Generalized advantage estimation (arXiv 1506.02438) -> (advantages, returns), float32 [B, T], 0 where not valid.
 
-    All inputs are [B, T], ``next_value`` [B] is the value of the observation after the last. With NEXT_STEP autoreset
-    the observation after an episode's last step is its final one, so ``values[:, t + 1]`` is what a truncated step
-    bootstraps from; that next step only resets (``valid`` False) and carries nothing on.
+    rewards float32, terminated, truncated, valid bool [B, T]; values float32 [B, T + 1], the last that of the
+    observation after. With NEXT_STEP autoreset the observation after an episode's last step is its final one, so
+    `values[:, t + 1]` is what a truncated step bootstraps from; that next step only resets (`valid` False) and carries
+    nothing on.
     """
     advantages = torch.zeros_like(rewards)
-    lastgaelam = torch.zeros_like(next_value)
+    lastgaelam = torch.zeros_like(rewards[:, 0])
     for t in reversed(range(rewards.shape[1])):
-        nextvalues = values[:, t + 1] if t + 1 < rewards.shape[1] else next_value
         # bootstrap value if not done, or if only time ran out
-        delta = rewards[:, t] + discount * nextvalues * ~terminated[:, t] - values[:, t]
+        delta = rewards[:, t] + discount * values[:, t + 1] * ~terminated[:, t] - values[:, t]
         lastgaelam = delta + discount * gae_lambda * lastgaelam * ~(terminated[:, t] | truncated[:, t])
         lastgaelam = lastgaelam * valid[:, t]
         advantages[:, t] = lastgaelam
-    return advantages, (advantages + values) * valid
+    return advantages, (advantages + values[:, :-1]) * valid
+
+
+def vtrace(rewards, values, terminated, truncated, valid, logrho, discount: float, gae_lambda: float, clip: float):
+    """V-trace (arXiv 1802.01561, section 4.1) -> (advantages, returns), as `gae`; logrho [B, T] = log pi_prox - log mu.
+
+    rho = min(clip, pi_prox / mu) weighs both, so a loss must not weigh by pi_prox / mu again. On fresh fragments the
+    returns v are those of `gae`; advantages are r + discount v_{t+1} - V(s_t).
+    """
+    rho = logrho.exp().clamp(max=clip)
+    advantages, returns = torch.zeros_like(rewards), torch.zeros_like(rewards)
+    correction = torch.zeros_like(rewards[:, 0])  # v_{t+1} - V(s_{t+1})
+    for t in reversed(range(rewards.shape[1])):
+        correction = correction * ~(terminated[:, t] | truncated[:, t])
+        delta = rewards[:, t] + discount * values[:, t + 1] * ~terminated[:, t] - values[:, t]
+        advantages[:, t] = rho[:, t] * (delta + discount * correction) * valid[:, t]
+        # c = lambda min(c-bar, pi_prox / mu), and c-bar = rho-bar
+        correction = rho[:, t] * (delta + discount * gae_lambda * correction) * valid[:, t]
+        returns[:, t] = (correction + values[:, t]) * valid[:, t]
+    return advantages, returns
 
 
 def masked_mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean of ``x`` where ``mask``; 0 if nowhere. What is masked may be NaN."""
+    """Mean of `x` where `mask`; 0 if nowhere. What is masked may be NaN."""
     return torch.where(mask, x, 0.0).sum() / mask.sum().clamp(min=1)
 
 
@@ -856,255 +701,273 @@ def normalize_advantages(advantages: torch.Tensor, valid: torch.Tensor) -> torch
     return torch.where(valid, (advantages - mean) / (std + 1e-8), 0.0)
 
 
-def policy_loss(
-    newlogprob: torch.Tensor, logprob: torch.Tensor, advantages: torch.Tensor, ppo_clip: float, log_ratio_range: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """PPO's clipped loss (arXiv 1707.06347, equation 7) at each step -> (loss, log ratio)."""
-    logratio = (newlogprob - logprob).clamp(-log_ratio_range, log_ratio_range)
+def off_policy_terms(loss: str, proxlogprob, logprob, is_clip: float, log_ratio_range: float):
+    """Under staleness: (log-probability the ratio is formed with, weight of the step); proxlogprob is log pi_prox.
+
+    decoupled: clip around pi_prox, weigh by w = min(pi_prox / mu, is_clip) (arXiv 2110.00641, equation 2).
+    behavior: clip around mu, as plain PPO. proximal: clip around pi_prox and ignore mu, as MineStudio does.
+    """
+    if loss == "behavior":
+        return logprob, torch.ones_like(logprob)
+    if loss == "proximal":
+        return proxlogprob, torch.ones_like(logprob)
+    return proxlogprob, (proxlogprob - logprob).clamp(-log_ratio_range, log_ratio_range).exp().clamp(max=is_clip)
+
+
+def policy_loss(newlogprob, oldlogprob, advantages, weights, ppo_clip: float, log_ratio_range: float):
+    """PPO's clipped loss (arXiv 1707.06347, equation 7), weighed, at each step -> (loss, log ratio)."""
+    logratio = (newlogprob - oldlogprob).clamp(-log_ratio_range, log_ratio_range)
     ratio = logratio.exp()
     pg_loss1 = -advantages * ratio
     pg_loss2 = -advantages * torch.clamp(ratio, 1 - ppo_clip, 1 + ppo_clip)
-    return torch.max(pg_loss1, pg_loss2), logratio
+    return weights * torch.max(pg_loss1, pg_loss2), logratio
 
 
-# ===== end of the shared block =====
+def value_loss(vpred, returns, oldvpred, clip: float | None):
+    """Squared error of the value predictions at each step, all in the normalizer's space.
+
+    clip: count a prediction as if it had moved at most so far from `oldvpred`, where that is worse (OpenAI baselines).
+    """
+    loss = (vpred - returns) ** 2
+    if clip is None:
+        return loss
+    clipped = oldvpred + (vpred - oldvpred).clamp(-clip, clip)
+    return torch.max(loss, (clipped - returns) ** 2)
 
 
-# COLLECTING
+# FRAGMENTS: T = fragment_length steps of one environment. A chunk is the unit of the replay, fragments_per_chunk
+# consecutive fragments: S steps and the observation after them.
 
 
 class Fragments(NamedTuple):
-    """What one iteration collects: F fragments of T steps, in rounds of `num_envs`."""
+    """C chunks of S steps, as they were collected. What follows the last step is there for its value."""
 
-    images: torch.Tensor  # uint8 [F, T, H, W, 3]
-    first: torch.Tensor  # bool [F, T]: the first observation of an episode
-    buttons: torch.Tensor  # int64 [F, T]
-    camera: torch.Tensor  # int64 [F, T]
-    logprobs: torch.Tensor  # float32 [F, T]: of the policy that acted
-    values: torch.Tensor  # float32 [F, T]
-    rewards: torch.Tensor  # float32 [F, T]
-    terminated: torch.Tensor  # bool [F, T]
-    truncated: torch.Tensor  # bool [F, T]
-    valid: torch.Tensor  # bool [F, T]: False where the environment only reset and the action was ignored
+    images: torch.Tensor  # uint8 [C, S + 1, H, W, 3]
+    first: torch.Tensor  # bool [C, S + 1]: the first observation of an episode
+    values: torch.Tensor  # float32 [C, S + 1]: estimates of the policy that acted
+    buttons: torch.Tensor  # int64 [C, S]
+    camera: torch.Tensor  # int64 [C, S]
+    logprobs: torch.Tensor  # float32 [C, S]: log mu, of the policy that acted
+    rewards: torch.Tensor  # float32 [C, S]
+    terminated: torch.Tensor  # bool [C, S]
+    truncated: torch.Tensor  # bool [C, S]
+    valid: torch.Tensor  # bool [C, S]: False where the environment only reset and the action was ignored
+    versions: torch.Tensor  # int64 [C, S]: of the weights that acted
+    keys: torch.Tensor  # float32 [C, L, m, d]: the policy's memory before the first step, oldest first
+    memory_values: torch.Tensor  # float32 [C, L, m, d]
+    memory_valid: torch.Tensor  # bool [C, m]
+    reference_latents: (
+        torch.Tensor
+    )  # float32 [C, S, d]: what the reference's heads make their distribution of, or S = 0
+
+    def memory(self) -> VPTMemory:
+        cursor = torch.zeros((), dtype=torch.int64, device=self.keys.device)
+        return VPTMemory(self.keys.transpose(0, 1), self.memory_values.transpose(0, 1), self.memory_valid, cursor)
 
     def rows(self, index: Any) -> "Fragments":
-        """The fragments that `index` selects; a slice gives views."""
+        """The chunks that `index` selects; a slice gives views."""
         return Fragments(*(tensor[index] for tensor in self))
 
     @classmethod
-    def empty(cls, f: int, t: int, image_shape: list[int], device: torch.device) -> "Fragments":
-        shapes = {"images": (f, t, *image_shape)}
-        dtypes = {"images": torch.uint8, "buttons": torch.int64, "camera": torch.int64}
-        dtypes.update(dict.fromkeys(("logprobs", "values", "rewards"), torch.float32))
+    def empty(cls, chunks: int, steps: int, net_args: dict, reference: bool, device: torch.device) -> "Fragments":
+        layers, d = net_args["n_recurrence_layers"], net_args["hidsize"]
+        m = net_args["attention_memory_size"] - net_args["timesteps"]
+        shapes = {
+            **{"images": (chunks, steps + 1, *net_args["img_shape"]), "memory_valid": (chunks, m)},
+            **dict.fromkeys(("first", "values"), (chunks, steps + 1)),
+            **dict.fromkeys(("keys", "memory_values"), (chunks, layers, m, d)),
+            "reference_latents": (chunks, steps if reference else 0, d),
+        }
+        dtypes = {"images": torch.uint8, **dict.fromkeys(("buttons", "camera", "versions"), torch.int64)}
+        dtypes |= dict.fromkeys(("first", "terminated", "truncated", "valid", "memory_valid"), torch.bool)
         return cls(
             *(
-                torch.zeros(shapes.get(name, (f, t)), dtype=dtypes.get(name, torch.bool), device=device)
+                torch.zeros(shapes.get(name, (chunks, steps)), dtype=dtypes.get(name, torch.float32), device=device)
                 for name in cls._fields
             )
         )
 
 
-class VideoRecorder:
-    """Films environment 0, from the beginning of an episode to its end, when asked to."""
-
-    def __init__(self, envs: Any, folder: Path, width: int, fps: int):
-        self.envs, self.folder, self.fps = envs, folder, fps
-        self.size = (width // 2 * 2, width * 9 // 16 // 2 * 2)  # the codec wants even numbers
-        self.wanted: str | None = None  # name of the film that begins with the next episode
-        self.finished: list[Path] = []
-        self._file: Any = None
-
-    def request(self, name: str) -> None:
-        self.wanted = name
-
-    def step(self, first: bool) -> None:
-        """To be called with every observation that the policy acts on; `first`: it begins an episode."""
-        if first:
-            self.close()
-        if first and self.wanted is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._path = self.folder / f"{self.wanted}.mp4"
-            self._file = iio.imopen(self._path, "w", plugin="pyav")
-            self._file.init_video_stream("libx264", fps=self.fps)
-            self.wanted = None
-        if self._file is not None:
-            self._file.write_frame(self.envs.frame(0, self.size))
-
-    def close(self) -> None:
-        """End the film. What was filmed so far can be played."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-            self.finished.append(self._path)
-
-    def pop_finished(self) -> list[Path]:
-        """The films that ended since this was last asked."""
-        finished, self.finished = self.finished, []
-        return finished
+def groups(items: Any, size: int) -> list:
+    """A sequence in pieces of `size`; the last may be shorter."""
+    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
-class Trainer:
-    """All that a run holds; `collect` and `update` make an iteration."""
+def context_pieces(steps: int, context_length: int) -> list[slice]:
+    """Steps 0 ... steps - 1 in pieces that are back-propagated through at once."""
+    return [slice(piece.start, piece.stop) for piece in groups(range(steps), context_length)]
 
-    def __init__(self, args: Args, policy: VPTPolicy, envs: Any, run_path: Path, device: torch.device):
-        self.args, self.envs, self.run_path, self.device = args, envs, run_path, device
-        self.policy = policy.to(device)
-        self.policy.value_head.normalizer.beta = args.vf_ewma_beta
-        if args.zero_initial_vf:
-            with torch.no_grad():  # its statistics too: they start anew
-                for parameter in self.policy.value_head.parameters():
-                    parameter.zero_()
-        self.reference = None
-        if args.kl_divergence_coef_rho > 0:
-            self.reference = copy.deepcopy(self.policy).requires_grad_(False)
-        # Decay pulls matrices to zero; for norms and biases zero has no such meaning.
-        trained = [p for p in self.policy.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in trained if p.ndim >= 2], "weight_decay": args.weight_decay},
-                {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-            ],
-            lr=args.learning_rate,
-            eps=args.adam_eps,
-        )
+
+class Collector:
+    """COLLECT FRAGMENTS: acts in all environments, and gives out what happened in chunks."""
+
+    def __init__(self, args: Any, policy: VPTPolicy, reference: VPTPolicy | None, envs: Any, device: torch.device):
+        self.args, self.policy, self.reference, self.envs, self.device = args, policy, reference, envs, device
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16(args.dtype, device))
         self.action_rng = torch.Generator(device).manual_seed(args.seed)
-        self.batch_rng = np.random.default_rng(args.seed)
-
-        self.iteration = 0  # iterations done
+        self.version = 0  # of the weights
         self.global_step = 0  # environment steps, resets not counted
-        self.nonfinite_steps = 0  # optimizer steps skipped in a row
         self.interrupted = False
+        self.video: VideoRecorder | None = None
         self.episode_returns: deque[float] = deque(maxlen=100)
         self.episode_lengths: deque[int] = deque(maxlen=100)
-        self.video = VideoRecorder(envs, run_path / "videos", args.video_width, args.video_fps)
 
-        n, t, net_args = args.num_envs, args.fragment_length, self.policy.net_args
-        self.num_fragments = args.batch_size * args.batches_per_iteration
-        self.fragments = Fragments.empty(self.num_fragments, t, net_args["img_shape"], device)
-        self.next_values = torch.zeros(self.num_fragments, device=device)
-        self.start_memories: list[VPTMemory] = []  # of each round, at its fragments' first step
-        self.memory = self.policy.initial_memory(n)
-        if self.reference is not None:
-            self.reference_latents = torch.zeros(self.num_fragments, t, net_args["hidsize"], device=device)
-            self.reference_memory = self.reference.initial_memory(n)
+        n = args.num_envs
+        indices = range(n)
+        self.acting = groups(indices, args.inference_batch_size or n)
+        self.memories = [policy.initial_memory(len(rows)) for rows in self.acting]
+        self.watching = groups(indices, args.batch_size_per_gpu)  # the reference policy sees many steps at once
+        self.reference_memories = [policy.initial_memory(len(rows)) for rows in self.watching] if reference else []
         self.next_obs = envs.reset(seed=args.seed)[0]["image"]
         self.next_first = torch.ones(n, dtype=torch.bool)
         self.next_done = torch.zeros(n, dtype=torch.bool)
+        self.last_reward = torch.zeros(n)
 
     @torch.no_grad()
-    def collect(self) -> None:
-        """COLLECT FRAGMENTS: `fragment_length` steps in every environment, as many rounds as an iteration needs."""
-        self.start_memories.clear()
-        for begin in range(0, self.num_fragments, self.args.num_envs):
-            rows = slice(begin, begin + self.args.num_envs)
-            self.start_memories.append(self.memory.ordered())
-            for t in range(self.args.fragment_length):
-                self.collect_step(self.fragments.rows(rows), t)
-                if self.interrupted:
-                    return
-            with self.autocast:  # what comes next is seen with the memory of the steps before it
-                output = self.policy(*self.next_policy_input(), self.memory)
-            self.next_values[rows] = self.policy.denormalize(output.vpred)[:, 0]
-            self.remember_reference(rows)
+    def collect(self) -> Fragments | None:
+        """A chunk of every environment; None after an interrupt."""
+        args = self.args
+        steps = args.fragment_length * args.fragments_per_chunk
+        chunks = Fragments.empty(
+            args.num_envs, steps, self.policy.net_args, self.reference is not None, device=self.device
+        )
+        chunks.versions.fill_(self.version)
+        memory = VPTMemory.cat([memory.ordered() for memory in self.memories])
+        for to, tensor in zip((chunks.keys, chunks.memory_values), (memory.keys, memory.values), strict=True):
+            to.copy_(tensor.transpose(0, 1))
+        chunks.memory_valid.copy_(memory.valid)
+        ended = []
+        for t in range(steps):
+            ended.append(self.step(chunks, t))
+            if self.interrupted:
+                return None
+        chunks.images[:, steps], chunks.first[:, steps] = self.next_obs, self.next_first
+        for rows, memory in zip(self.acting, self.memories, strict=True):
+            at = slice(rows.start, rows.stop)
+            with self.autocast:  # not in place: this observation will be seen again, by the step that acts on it
+                output = self.policy(chunks.images[at, steps:], chunks.first[at, steps:], memory)
+            chunks.values[at, steps:] = self.policy.denormalize(output.vpred)
+        self.remember_reference(chunks)
+        self.global_step += int(chunks.valid.sum())
+        for done, returns, lengths in ended:  # read once for a chunk, so that no step waits for a GPU
+            self.episode_returns.extend(returns[done].tolist())
+            self.episode_lengths.extend(lengths[done].tolist())
+        return chunks
 
-    def next_policy_input(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.next_obs[:, None].to(self.device), self.next_first[:, None].to(self.device)
-
-    def collect_step(self, fragments: Fragments, t: int) -> None:
-        self.video.step(bool(self.next_first[0]))
-        images, first = self.next_policy_input()
-        with self.autocast:
-            output = self.policy(images, first, self.memory, inplace=True)
-        self.memory = output.memory
-        buttons, camera = sample_actions(output, self.action_rng)
+    def step(self, chunks: Fragments, t: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Acts once in all environments and writes step `t` -> (ended, return, length) of episodes, [N] each."""
         now = slice(t, t + 1)
-        fragments.images[:, now], fragments.first[:, now] = images, first
-        fragments.buttons[:, now], fragments.camera[:, now] = buttons, camera
-        fragments.logprobs[:, now] = log_prob(output, buttons, camera)
-        fragments.values[:, now] = self.policy.denormalize(output.vpred)
+        chunks.images[:, t], chunks.first[:, t] = self.next_obs, self.next_first
+        for rows, memory in zip(self.acting, self.memories, strict=True):
+            at = slice(rows.start, rows.stop)
+            with self.autocast:
+                output = self.policy(chunks.images[at, now], chunks.first[at, now], memory, inplace=True)
+            buttons, camera = sample_actions(output, self.action_rng)
+            chunks.buttons[at, now], chunks.camera[at, now] = buttons, camera
+            chunks.logprobs[at, now] = log_prob(output, buttons, camera)
+            chunks.values[at, now] = self.policy.denormalize(output.vpred)
+        buttons, camera = chunks.buttons[:, t], chunks.camera[:, t]
+        if self.video is not None and self.video.active and self.video.wants(bool(self.next_first[0])):
+            self.video.step(float(chunks.values[0, t]), int(buttons[0]), int(camera[0]), float(self.last_reward[0]))
 
-        action = {"buttons": buttons[:, 0].cpu(), "camera": camera[:, 0].cpu()}
-        obs, rewards, terminated, truncated, infos = self.envs.step(action)
+        obs, rewards, terminated, truncated, infos = self.envs.step({"buttons": buttons.cpu(), "camera": camera.cpu()})
         # The step after an episode's end only resets (Gymnasium's NEXT_STEP): its action taught nothing.
-        fragments.valid[:, t] = ~self.next_done
-        fragments.rewards[:, t] = rewards
-        fragments.terminated[:, t] = terminated
-        fragments.truncated[:, t] = truncated
-        self.global_step += self.args.num_envs - int(self.next_done.sum())
-        self.next_obs, self.next_first, self.next_done = obs["image"], self.next_done, terminated | truncated
-        ended = infos["_episode"]
-        if ended.any():
-            self.episode_returns.extend(infos["episode"]["r"][ended].tolist())
-            self.episode_lengths.extend(infos["episode"]["l"][ended].tolist())
+        chunks.valid[:, t] = ~self.next_done
+        chunks.rewards[:, t] = rewards
+        chunks.terminated[:, t] = terminated
+        chunks.truncated[:, t] = truncated
+        self.last_reward, self.next_obs = rewards, obs["image"]
+        self.next_first, self.next_done = self.next_done, terminated | truncated
+        return infos["_episode"], infos["episode"]["r"], infos["episode"]["l"]
 
-    def remember_reference(self, rows: slice) -> None:
-        """The reference policy sees the same steps with a memory of its own, carried from fragment to fragment.
+    def remember_reference(self, chunks: Fragments) -> None:
+        """The reference policy sees the same steps with a memory of its own, carried from chunk to chunk.
 
         Kept are the inputs of its action heads: 8,762 log-probabilities for each step would need far more room.
         """
-        if self.reference is None:
+        for i, rows in enumerate(self.watching if self.reference is not None else []):
+            at = slice(rows.start, rows.stop)
+            for steps in context_pieces(chunks.valid.shape[1], self.args.context_length):
+                with self.autocast:
+                    latents, self.reference_memories[i] = self.reference.encode(
+                        chunks.images[at, steps], chunks.first[at, steps], self.reference_memories[i], inplace=True
+                    )
+                chunks.reference_latents[at, steps] = latents
+
+    def reference_is_now_the_policy(self) -> None:
+        """After the reference took the policy's weights: what that remembers is what the reference remembers."""
+        memory = VPTMemory.cat([memory.ordered() for memory in self.memories])
+        for i, rows in enumerate(self.watching):
+            part = memory.rows(slice(rows.start, rows.stop))
+            self.reference_memories[i] = VPTMemory(*(tensor.clone() for tensor in part))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it but the weights; in plain values and CPU tensors."""
+        state = {name: getattr(self, name).cpu() for name in ("next_obs", "next_first", "next_done", "last_reward")}
+        return state | {
+            "action_rng": self.action_rng.get_state(),
+            "global_step": self.global_step,
+            "memories": [[tensor.cpu() for tensor in memory] for memory in self.memories],
+            "reference_memories": [[tensor.cpu() for tensor in memory] for memory in self.reference_memories],
+            "episode_returns": list(self.episode_returns),
+            "episode_lengths": list(self.episode_lengths),
+            "envs": self.envs.state_dict() if hasattr(self.envs, "state_dict") else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.action_rng.set_state(state["action_rng"])
+        self.global_step = state["global_step"]
+        self.episode_returns.extend(state["episode_returns"])
+        self.episode_lengths.extend(state["episode_lengths"])
+        if state["envs"] is None or not hasattr(self.envs, "load_state_dict"):
+            logger.warning(
+                "these environments cannot be saved: new episodes begin, the run goes on but not bit for bit"
+            )
             return
-        fragments = self.fragments.rows(rows)
-        for steps in context_chunks(self.args):
-            with self.autocast:
-                latents, self.reference_memory = self.reference.encode(
-                    fragments.images[:, steps], fragments.first[:, steps], self.reference_memory, inplace=True
-                )
-            self.reference_latents[rows, steps] = latents
+        self.envs.load_state_dict(state["envs"])
+        for name in ("next_obs", "next_first", "next_done", "last_reward"):
+            getattr(self, name).copy_(state[name])
+        for name in ("memories", "reference_memories"):
+            for memory, saved in zip(getattr(self, name), state[name], strict=True):
+                for tensor, values in zip(memory, saved, strict=True):
+                    tensor.copy_(values)
 
-    def estimate_advantages(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """CALCULATE ADVANTAGES of the collected fragments -> (advantages, returns) [F, T]."""
-        f = self.fragments
-        args = self.args
-        return gae(
-            *(f.rewards, f.values, self.next_values, f.terminated, f.truncated, f.valid), args.discount, args.gae_lambda
-        )
 
-    def update(self, advantages: torch.Tensor, returns: torch.Tensor) -> dict[str, float]:
-        """UPDATE THE POLICY: epochs of minibatches of whole fragments -> metrics, means over the valid steps."""
-        args, f = self.args, self.fragments
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
-        if args.normalize_advantage_full_batch:
-            advantages = normalize_advantages(advantages, f.valid)
-        memory = VPTMemory.cat(self.start_memories)
-        sums: dict[str, torch.Tensor] = {}
-        grad_norms, skipped = [], 0
-        for _ in range(args.epochs_per_iteration):
-            order = torch.from_numpy(self.batch_rng.permutation(self.num_fragments)).to(self.device)
-            for rows in order.split(args.batch_size * args.gradient_accumulation):
-                if self.interrupted:
-                    break
-                # Counts and statistics are the whole optimizer step's, so that accumulating changes nothing.
-                normalizer = self.policy.value_head.normalizer
-                statistics = copy.deepcopy(normalizer.state_dict())
-                normalizer.update(returns[rows], f.valid[rows])
-                count = f.valid[rows].sum().clamp(min=1)
-                self.optimizer.zero_grad(set_to_none=True)
-                for micro in rows.split(args.batch_size):
-                    micro_advantages = advantages[micro]
-                    if not args.normalize_advantage_full_batch:
-                        micro_advantages = normalize_advantages(micro_advantages, f.valid[micro])
-                    for metrics in self.backward(micro, memory.rows(micro), micro_advantages, returns[micro], count):
-                        for name, value in metrics.items():
-                            sums[name] = sums.get(name, 0.0) + value
-                grad_norm = nn.utils.clip_grad_norm_(self.policy.parameters(), args.max_grad_norm)
-                if self.step_optimizer(grad_norm):
-                    grad_norms.append(float(grad_norm))
-                else:
-                    normalizer.load_state_dict(statistics)  # one infinite return would stay in them for ever
-                    skipped += 1
-        steps = sums.pop("steps").clamp(min=1) if sums else 1
-        metrics = {f"losses/{name}": float(value / steps) for name, value in sums.items()}
-        residual = masked_mean((returns - f.values) ** 2, f.valid)
-        variance = masked_mean((returns - masked_mean(returns, f.valid)) ** 2, f.valid)
-        metrics["losses/explained_variance"] = float(1 - residual / variance)  # nan or -inf where all returns are equal
-        metrics["losses/grad_norm"] = float(np.mean(grad_norms)) if grad_norms else math.nan
-        metrics["losses/skipped_steps"] = skipped
-        metrics["charts/learning_rate"] = self.learning_rate
-        metrics["charts/kl_coef"] = self.kl_coef
-        return metrics
+class Targets(NamedTuple):
+    """What an iteration's C chunks are trained towards, float32 [C, S] but for `valid`."""
+
+    oldlogprobs: torch.Tensor  # that the ratio is formed with
+    weights: torch.Tensor  # w of the policy loss
+    advantages: torch.Tensor
+    returns: torch.Tensor
+    values: torch.Tensor  # of the policy as the iteration began
+    valid: torch.Tensor  # bool [C, S]
+
+    def at(self, rows: Any, steps: slice = slice(None)) -> "Targets":
+        return Targets(*(tensor[rows, steps] for tensor in self))
+
+
+class Learner:
+    """UPDATE THE POLICY: an iteration's chunks -> the next weights."""
+
+    def __init__(self, args: Any, policy: VPTPolicy, reference: VPTPolicy | None, device: torch.device):
+        self.args, self.policy, self.reference, self.device = args, policy, reference, device
+        self.bfloat16 = use_bfloat16(args.dtype, device)
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16)
+        policy.pi_head.requires_grad_(not args.fix_decoder)
+        # Decay pulls matrices to zero; for norms and biases zero has no such meaning.
+        trained = [p for p in policy.parameters() if p.requires_grad]
+        decayed = {"params": [p for p in trained if p.ndim >= 2], "weight_decay": args.weight_decay}
+        others = {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0}
+        self.optimizer = torch.optim.AdamW([decayed, others], lr=args.learning_rate, eps=args.adam_eps)
+        self.rng = np.random.default_rng(args.seed)
+        self.micro_batch = args.batch_size_per_gpu // args.fragments_per_chunk  # chunks
+        self.pieces = context_pieces(args.fragment_length * args.fragments_per_chunk, args.context_length)
+        self.iteration = 0  # iterations done, which is the weights' version
+        self.optimizer_steps = 0
+        self.trained_steps = 0  # environment steps trained on, each use counted
+        self.nonfinite_steps = 0  # optimizer steps skipped in a row
+        self.interrupted = False
 
     @property
     def learning_rate(self) -> float:
@@ -1115,169 +978,473 @@ class Trainer:
     def kl_coef(self) -> float:
         return self.args.kl_divergence_coef_rho * self.args.coef_rho_decay**self.iteration
 
-    def backward(
-        self,
-        rows: torch.Tensor,
-        memory: VPTMemory,
-        advantages: torch.Tensor,
-        returns: torch.Tensor,
-        count: torch.Tensor,
-    ) -> Iterator[dict[str, torch.Tensor]]:
-        """Gradients of fragments `rows`, chunk by chunk; yields sums of metrics over each chunk's valid steps.
+    def update(self, replay: Replay, chunks: list[Chunk]) -> dict[str, float]:
+        """One iteration -> metrics."""
+        args, times, in_replay = self.args, [time.perf_counter()], [replay.seconds]
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        targets, metrics = self.prepare(replay, chunks)
+        times.append(time.perf_counter())
+        in_replay.append(replay.seconds)
+        if self.iteration < args.vf_warmup:
+            metrics |= self.optimize(replay, chunks, targets, self.vf_warmup_losses, args.epochs_per_iteration)
+        else:
+            metrics |= self.optimize(replay, chunks, targets, self.wake_losses, args.epochs_per_iteration)
+            if args.sleep_epochs:
+                metrics |= self.sleep(replay, chunks, targets)
+        metrics |= {
+            "charts/trained_steps": self.trained_steps,
+            "charts/optimizer_steps": self.optimizer_steps,
+            "charts/learning_rate": self.learning_rate,
+            "charts/kl_coef": self.kl_coef,
+            "invariants/weights_digest": weights_digest(self.policy),
+            "time/prox_pass": times[1] - times[0] - (in_replay[1] - in_replay[0]),
+            "time/update": time.perf_counter() - times[1] - (replay.seconds - in_replay[1]),
+        }
+        self.iteration += 1
+        return metrics
 
-        The losses are sums divided by `count`, the valid steps of the whole optimizer step.
+    # CALCULATE ADVANTAGES
+
+    @torch.no_grad()
+    def prepare(self, replay: Replay, chunks: list[Chunk]) -> tuple[Targets, dict[str, float]]:
+        """Log-probabilities and values of the current weights, and with them the targets -> (targets, metrics)."""
+        args, columns = self.args, []
+        batches = groups(chunks, self.micro_batch)
+        for group, batch in zip(batches, replay.batches(batches, self.device), strict=True):
+            stale = torch.tensor([chunk.version != self.iteration for chunk in group], device=self.device)
+            fields = (batch.logprobs, batch.rewards, batch.terminated, batch.truncated, batch.valid)
+            columns.append((*self.see_anew(batch, stale), *fields))
+        columns = [torch.cat(column) for column in zip(*columns, strict=True)]
+        proxlogprobs, values, logprobs, rewards, terminated, truncated, valid = columns
+
+        logrho = (proxlogprobs - logprobs).clamp(-args.log_ratio_range, args.log_ratio_range)
+        episodes, lambdas = (rewards, values, terminated, truncated, valid), (args.discount, args.gae_lambda)
+        if args.advantage == "vtrace":
+            advantages, returns = vtrace(*episodes, logrho, *lambdas, args.vtrace_clip)
+        else:
+            advantages, returns = gae(*episodes, *lambdas)
+        values = values[:, :-1]
+        if args.memory == "burn-in":
+            valid = valid & (torch.arange(valid.shape[1], device=self.device) >= args.burn_in_length)
+        if args.normalize_advantage_full_batch:
+            advantages = normalize_advantages(advantages, valid)
+        oldlogprobs, weights = off_policy_terms(args.loss, proxlogprobs, logprobs, args.is_clip, args.log_ratio_range)
+        if args.advantage == "vtrace":
+            weights = torch.ones_like(weights)  # the correction is in the advantages already
+        metrics = off_policy_metrics(chunks, self.iteration, self.optimizer_steps, logrho, weights, valid, args.is_clip)
+        residual = masked_mean((returns - values) ** 2, valid)
+        variance = masked_mean((returns - masked_mean(returns, valid)) ** 2, valid)
+        metrics["losses/explained_variance"] = float(1 - residual / variance)  # nan or -inf where all returns are equal
+        return Targets(oldlogprobs, weights, advantages, returns, values, valid), metrics
+
+    def memory(self, batch: Fragments) -> VPTMemory:
+        """What is remembered at the chunks' first steps. Stored keys and values are as stale as their chunk."""
+        return self.policy.initial_memory(len(batch.valid)) if self.args.memory == "zero" else batch.memory()
+
+    def see_anew(self, batch: Fragments, stale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The pass over a batch of chunks that gives log pi_prox [C, S] and values [C, S + 1].
+
+        Chunks that are not `stale` hold what it would give, so they are left out. Not so in bfloat16, which rounds
+        otherwise in other batch shapes, nor with other memories than the stored ones.
         """
-        args = self.args
-        f = self.fragments.rows(rows)
-        for steps in context_chunks(args):
-            valid = f.valid[:, steps]
+        proxlogprobs, values = batch.logprobs.clone(), batch.values.clone()
+        rows = (stale | (self.bfloat16 or self.args.memory == "zero")).nonzero().flatten()
+        if len(rows) == 0:
+            return proxlogprobs, values
+        batch = batch if len(rows) == len(stale) else batch.rows(rows)
+        memory = self.memory(batch)
+        for steps in [*self.pieces, slice(self.pieces[-1].stop, None)]:  # and the observation after the last step
             with self.autocast:
-                output = self.policy(f.images[:, steps], f.first[:, steps], memory)
+                output = self.policy(batch.images[:, steps], batch.first[:, steps], memory)
             memory = output.memory
-            newlogprob = log_prob(output, f.buttons[:, steps], f.camera[:, steps])
-            pg_loss, logratio = policy_loss(
-                newlogprob, f.logprobs[:, steps], advantages[:, steps], args.ppo_clip, args.log_ratio_range
-            )
-            v_loss = (output.vpred - self.policy.value_head.normalizer.normalize(returns[:, steps])) ** 2
-            with torch.set_grad_enabled(args.entropy_bonus_coef != 0):
-                entropy_bonus = entropy(output)
-            kl = torch.zeros_like(pg_loss)
-            if self.reference is not None:
-                kl = kl_divergence(self.reference.heads(self.reference_latents[rows, steps], None), output)
-            loss = (
-                args.ppo_policy_coef * pg_loss
-                + args.ppo_vf_coef * v_loss
-                + self.kl_coef * kl
-                - args.entropy_bonus_coef * entropy_bonus
-            )
-            (torch.where(valid, loss, 0.0).sum() / count).backward()
-            with torch.no_grad():
-                ratio = logratio.exp()
-                metrics = {
-                    "policy_loss": pg_loss,
-                    "value_loss": v_loss,
-                    "entropy": entropy_bonus,
-                    "kl_to_reference": kl,
-                    "approx_kl": (ratio - 1) - logratio,  # http://joschu.net/blog/kl-approx.html
-                    "clipfrac": ((ratio - 1).abs() > args.ppo_clip).float(),
-                    "steps": torch.ones_like(loss),
-                }
-                yield {name: torch.where(valid, value, 0.0).sum() for name, value in metrics.items()}
+            values[rows, steps] = self.policy.denormalize(output.vpred)
+            if steps.stop is not None:
+                proxlogprobs[rows, steps] = log_prob(output, batch.buttons[:, steps], batch.camera[:, steps])
+        return proxlogprobs, values
 
-    def step_optimizer(self, grad_norm: torch.Tensor) -> bool:
+    # OPTIMIZE: epochs of minibatches of whole chunks, back-propagating through context_length steps at once
+
+    def optimize(
+        self, replay: Replay, chunks: list[Chunk], targets: Targets, losses: Callable, epochs: int
+    ) -> dict[str, float]:
+        """Optimizer steps on `losses` -> metrics, means over the valid steps (invariants: maxima before the first)."""
+        args, normalizer = self.args, self.policy.value_head.normalizer
+        sums: dict[str, torch.Tensor] = {}
+        grad_norms, skipped, weight = [], 0, torch.zeros((), device=self.device)
+        for _ in range(epochs):
+            order = self.rng.permutation(len(chunks))
+            batches = replay.batches(
+                [[chunks[i] for i in rows] for rows in groups(order, self.micro_batch)], self.device
+            )
+            for rows in groups(torch.from_numpy(order), self.micro_batch * args.gradient_accumulation):
+                if self.interrupted:
+                    break
+                # Counts and statistics are the whole optimizer step's, so that accumulating changes nothing.
+                rows = rows.to(self.device)
+                step = targets.at(rows)
+                count = step.valid.sum().clamp(min=1)
+                statistics = copy.deepcopy(normalizer.state_dict())
+                normalizer.update(step.returns, step.valid)
+                self.optimizer.zero_grad(set_to_none=True)
+                for micro in rows.split(self.micro_batch):
+                    for name, value in self.backward(micro, next(batches), targets.at(micro), losses, count):
+                        if not name.startswith("invariants"):
+                            sums[name] = sums.get(name, 0.0) + value
+                        elif not grad_norms and not skipped:
+                            sums[name] = torch.maximum(value, sums.get(name, value))
+                        weight += value / count if name == "steps" else 0.0
+                grad_norm = nn.utils.clip_grad_norm_(self.policy.parameters(), args.max_grad_norm)
+                if self.step_optimizer(grad_norm, [chunks[i].id for i in rows]):
+                    grad_norms.append(float(grad_norm))
+                    self.trained_steps += int(count)
+                else:
+                    normalizer.load_state_dict(statistics)  # one infinite return would stay in them for ever
+                    skipped += 1
+            batches.close()
+        steps = max(1.0, float(sums.pop("steps", 0.0)))
+        metrics = {name: float(x) / (1.0 if name.startswith("invariants") else steps) for name, x in sums.items()}
+        metrics["losses/grad_norm"] = float(np.mean(grad_norms)) if grad_norms else math.nan
+        metrics["losses/skipped_steps"] = skipped
+        metrics["invariants/weight_of_a_step"] = float(weight) / max(1, len(grad_norms) + skipped)
+        return metrics
+
+    def backward(
+        self, rows: torch.Tensor, batch: Fragments, targets: Targets, losses: Callable, count: torch.Tensor
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        """Gradients of a micro-batch, piece by piece; yields the metrics' sums over each piece's valid steps.
+
+        Losses are sums divided by `count`, the valid steps of the whole optimizer step.
+        """
+        if not self.args.normalize_advantage_full_batch:
+            targets = targets._replace(advantages=normalize_advantages(targets.advantages, targets.valid))
+        memory = self.memory(batch)
+        for steps in self.pieces:
+            t = targets.at(slice(None), steps)
+            loss, metrics, memory = losses(rows, steps, batch, t, memory)
+            (torch.where(t.valid, loss, 0.0).sum() / count).backward()
+            for name, value in (metrics | {"steps": torch.ones_like(loss)}).items():
+                value = torch.where(t.valid, value.detach(), 0.0)
+                yield name, value.max() if name.startswith("invariants") else value.sum()
+
+    def encode(self, batch: Fragments, steps: slice, memory: VPTMemory) -> tuple[torch.Tensor, VPTMemory]:
+        with self.autocast:
+            return self.policy.encode(batch.images[:, steps], batch.first[:, steps], memory)
+
+    def value_losses(self, vpred: torch.Tensor, t: Targets) -> torch.Tensor:
+        normalize, clip = self.policy.value_head.normalizer.normalize, self.args.ppo_clip
+        return value_loss(vpred, normalize(t.returns), normalize(t.values), clip if self.args.clip_vloss else None)
+
+    def wake_losses(self, rows: torch.Tensor, steps: slice, batch: Fragments, t: Targets, memory: VPTMemory):
+        """PPO: steps `steps` of chunks `rows` -> (loss [B, t], metrics [B, t] each, memory)."""
+        args = self.args
+        latents, memory = self.encode(batch, steps, memory)
+        # Phasic policy gradient: values move the trunk in the sleep phase only.
+        output = self.policy.heads(latents, memory, latents.detach() if args.sleep_epochs else latents)
+        newlogprob = log_prob(output, batch.buttons[:, steps], batch.camera[:, steps])
+        clips = (args.ppo_clip, args.log_ratio_range)
+        pg_loss, logratio = policy_loss(newlogprob, t.oldlogprobs, t.advantages, t.weights, *clips)
+        v_loss = self.value_losses(output.vpred, t)
+        with torch.set_grad_enabled(args.entropy_bonus_coef != 0):
+            entropy_bonus = entropy(output)
+        loss = args.ppo_policy_coef * pg_loss + args.ppo_vf_coef * v_loss - args.entropy_bonus_coef * entropy_bonus
+        ratio = logratio.detach().exp()
+        metrics = {
+            "losses/policy_loss": pg_loss,
+            "losses/value_loss": v_loss,
+            "losses/entropy": entropy_bonus,
+            "losses/approx_kl": (ratio - 1) - logratio,  # http://joschu.net/blog/kl-approx.html
+            "losses/clipfrac": ((ratio - 1).abs() > args.ppo_clip).float(),
+            "invariants/first_log_ratio": logratio.abs(),
+        }
+        if self.reference is not None:
+            pair = self.reference.heads(batch.reference_latents[:, steps]), output
+            kl = kl_divergence(*(pair if args.kl_direction == "ref-to-policy" else pair[::-1]))
+            loss = loss + self.kl_coef * kl
+            metrics |= {"losses/kl_to_reference": kl, "invariants/first_kl_to_reference": kl.abs()}
+        return loss, metrics, memory
+
+    def vf_warmup_losses(self, rows: torch.Tensor, steps: slice, batch: Fragments, t: Targets, memory: VPTMemory):
+        """As wake_losses, for the value head alone: the policy stays what it is, bit for bit."""
+        with torch.no_grad():
+            latents, memory = self.encode(batch, steps, memory)
+        v_loss = self.value_losses(self.policy.value_head.linear(latents).squeeze(-1), t)
+        return self.args.ppo_vf_coef * v_loss, {"losses/value_loss": v_loss}, memory
+
+    def sleep(self, replay: Replay, chunks: list[Chunk], targets: Targets) -> dict[str, float]:
+        """Phasic policy gradient's auxiliary phase (arXiv 2009.04416): values teach the trunk, actions stay put."""
+        teacher = copy.deepcopy(self.policy).requires_grad_(False)
+        asleep = []  # the teacher's latents
+        batches = groups(chunks, self.micro_batch)
+        for batch in replay.batches(batches, self.device):
+            memory, latents = self.memory(batch), []
+            for steps in self.pieces:
+                with torch.no_grad():
+                    x, memory = self.encode(batch, steps, memory)
+                latents.append(x)
+            asleep.append(torch.cat(latents, 1))
+        asleep = torch.cat(asleep)
+
+        def losses(rows: torch.Tensor, steps: slice, batch: Fragments, t: Targets, memory: VPTMemory):
+            latents, memory = self.encode(batch, steps, memory)
+            output = self.policy.heads(latents, memory)
+            v_loss, kl = self.value_losses(output.vpred, t), kl_divergence(teacher.heads(asleep[rows, steps]), output)
+            loss = self.args.sleep_vf_coef * v_loss + self.args.sleep_kl_coef * kl
+            return loss, {"losses/value_loss": v_loss, "losses/kl": kl}, memory
+
+        metrics = self.optimize(replay, chunks, targets, losses, self.args.sleep_epochs)
+        return {name.replace("losses", "sleep"): x for name, x in metrics.items() if name.startswith("losses")}
+
+    def step_optimizer(self, grad_norm: torch.Tensor, chunk_ids: list[int]) -> bool:
         """Take the step unless a gradient is not finite; too many such in a row stop the run."""
         if torch.isfinite(grad_norm):
             self.optimizer.step()
+            self.optimizer_steps += 1
             self.nonfinite_steps = 0
             return True
         self.nonfinite_steps += 1
         if self.nonfinite_steps > self.args.max_nonfinite_steps:
             raise FloatingPointError(
                 f"gradients were not finite in {self.nonfinite_steps} optimizer steps in a row (iteration "
-                f"{self.iteration + 1}): lower --learning-rate, or check the rewards and --model-path"
+                f"{self.iteration + 1}, last with chunks {chunk_ids}): lower --learning-rate, or check the rewards and "
+                "--model-path"
             )
         return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it but the weights, in plain values and tensors."""
+        counters = ("iteration", "optimizer_steps", "trained_steps", "nonfinite_steps")
+        state = {name: getattr(self, name) for name in counters}
+        return state | {"rng": self.rng.bit_generator.state, "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any], optimizer: bool) -> None:
+        for name in ("iteration", "optimizer_steps", "trained_steps", "nonfinite_steps"):
+            setattr(self, name, state[name])
+        self.rng.bit_generator.state = state["rng"]
+        if optimizer:
+            self.optimizer.load_state_dict(state["optimizer"])
+
+
+# ===== end of the shared block =====
+
+
+class Trainer:
+    """All that a run holds; `collect` and `update` make an iteration, `save` and `load` a checkpoint."""
+
+    def __init__(self, args: Args, policy: VPTPolicy, envs: Any, run_path: Path, device: torch.device):
+        self.args, self.policy, self.run_path, self.device = args, policy.to(device), run_path, device
+        head = policy.value_head
+        head.normalizer.beta, head.normalizer.enabled = args.vf_ewma_beta, args.use_normalized_vf
+        if args.zero_initial_vf:
+            with torch.no_grad():  # its statistics too: they start anew
+                for parameter in head.parameters():
+                    parameter.zero_()
+        self.reference = copy.deepcopy(policy).requires_grad_(False) if args.kl_divergence_coef_rho > 0 else None
+        self.learner = Learner(args, policy, self.reference, device)
+        self.collector = Collector(args, policy, self.reference, envs, device)
+        films = Path(args.video_output_dir or run_path / "videos")
+        self.video = self.collector.video = VideoRecorder(envs, films, args.video_width, args.video_fps)
+        self.num_chunks = args.batch_size_per_gpu * args.batches_per_iteration // args.fragments_per_chunk
+        self.replay = Replay(args, np.random.default_rng([args.seed, 1]), self.fragment_store())
+        self.report: Callable = lambda: None  # called every fragments_per_report fragments
+        self.fragments_collected = 0
+        self.saved_iteration = -1
+
+    def fragment_store(self) -> FragmentStore | None:
+        """Where chunks are kept if they may need more than replay_memory; else None."""
+        args = self.args
+        steps = args.fragment_length * args.fragments_per_chunk
+        one = Fragments.empty(1, steps, self.policy.net_args, self.reference is not None, torch.device("meta"))
+        chunks = min(args.max_chunks, (args.max_staleness + 1) * (self.num_chunks + args.num_envs))
+        gigabytes = chunks * sum(tensor.numel() * tensor.element_size() for tensor in one) / 1e9
+        if gigabytes <= args.replay_memory:
+            return None
+        path = Path(args.database_path) / self.run_path.name
+        logger.info(f"replay: up to {gigabytes:.1f} GB, more than --replay-memory {args.replay_memory}: kept in {path}")
+        store = FragmentStore(path, args.num_shards)
+        store.clear()
+        return store
+
+    @property
+    def interrupted(self) -> bool:
+        return self.learner.interrupted
+
+    def interrupt(self) -> None:
+        """Finish the environment or optimizer step, no more."""
+        self.learner.interrupted = self.collector.interrupted = True
+
+    def collect(self) -> None:
+        """Fill the replay with what an iteration needs; after an interrupt with less."""
+        args, version = self.args, self.learner.iteration
+        self.replay.evict(version)
+        wanted = self.num_chunks * min(args.max_reuse, args.max_staleness + 1)
+        while len(self.replay.chunks) < self.num_chunks or self.replay.uses_left(version) < wanted:
+            chunks = self.collector.collect()
+            if chunks is None:
+                break
+            self.replay.add(chunks, self.learner.optimizer_steps)
+            self.replay.evict(version)
+            before = self.fragments_collected
+            self.fragments_collected += args.num_envs * args.fragments_per_chunk
+            every = args.fragments_per_report
+            if every and before // every != self.fragments_collected // every:
+                self.report()
+
+    def update(self) -> dict[str, float]:
+        """Train on chunks from the replay -> metrics."""
+        chunks = self.replay.sample(self.num_chunks, self.learner.iteration)
+        metrics = self.learner.update(self.replay, chunks)
+        self.collector.version = self.learner.iteration
+        if self.args.enable_ref_update and self.learner.iteration % self.args.keep_interval == 0:
+            self.reference.load_state_dict(self.policy.state_dict())
+            self.collector.reference_is_now_the_policy()
+            self.replay.keep([])  # what the old reference said of them is no longer wanted
+        self.replay.evict(self.learner.iteration)
+        return metrics
+
+    def statistics(self) -> dict[str, float]:
+        """Of episodes and replay, as they stand."""
+        collector = self.collector
+        mean = lambda values: float(np.mean(values)) if values else math.nan  # noqa: E731
+        return {
+            "charts/global_step": collector.global_step,
+            "charts/episodic_return": mean(collector.episode_returns),
+            "charts/episodic_length": mean(collector.episode_lengths),
+            "replay/chunks": len(self.replay.chunks),
+        }
+
+    def close(self) -> None:
+        self.video.close()
+        self.collector.envs.close()
+        self.replay.close()
 
     # SAVING
 
     def save(self) -> Path:
-        """A checkpoint folder, complete or not there: written aside, then renamed."""
-        folder = self.run_path / "checkpoints" / f"iteration_{self.iteration:06d}"
-        if folder.exists():  # an interrupt came before another iteration was done
+        """A checkpoint's folder, complete or not there."""
+        iteration = self.learner.iteration
+        folder = self.run_path / "checkpoints" / f"iteration_{iteration:06d}"
+        if iteration == self.saved_iteration:  # an interrupt came before another iteration was done
             return folder
-        aside = folder.with_name(f".{folder.name}.tmp")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        save_vpt_policy(self.policy, aside / "policy.model", aside / "policy.weights")
-        state = {
-            "iteration": self.iteration,
-            "global_step": self.global_step,
-            "optimizer": self.optimizer.state_dict(),
-            "action_rng": self.action_rng.get_state(),
-            "batch_rng": self.batch_rng.bit_generator.state,
-            "args": dataclasses.asdict(self.args),
-        }
-        with replace_file(aside / "trainer.pt") as file:
-            torch.save(state, file)
-        os.replace(aside, folder)
-        for old in folder.parent.glob("iteration_*"):
-            if old != folder and int(old.name.split("_")[1]) % self.args.keep_interval:
-                shutil.rmtree(old)
+        with write_checkpoint(folder, iteration=iteration, args=dataclasses.asdict(self.args)) as aside:
+            save_vpt_policy(self.policy, aside / "policy.model", aside / "policy.weights")
+            if self.reference is not None:
+                torch.save(self.reference.state_dict(), aside / "reference.pt")
+            state = {
+                "shapes": self.shapes(),
+                "learner": self.learner.state_dict(),
+                "collector": self.collector.state_dict(),
+                "replay": self.replay.save(aside / "replay"),
+                "fragments_collected": self.fragments_collected,
+                "torch_rng": torch.get_rng_state(),
+            }
+            torch.save(state, aside / "trainer.pt")
+        self.saved_iteration = iteration
+        remove_old_checkpoints(folder, self.args.keep_interval)
         return folder
 
+    def shapes(self) -> dict[str, Any]:
+        names = ("num_envs", "fragment_length", "fragments_per_chunk")
+        return {name: getattr(self.args, name) for name in names} | {"net_args": self.policy.net_args}
 
-def context_chunks(args: Args) -> list[slice]:
-    """The steps of a fragment in pieces of `context_length`."""
-    return [slice(t, t + args.context_length) for t in range(0, args.fragment_length, args.context_length)]
-
-
-def use_bfloat16(dtype: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16. auto: where the hardware multiplies bfloat16 matrices (CUDA, CPUs with AMX)."""
-    if dtype == "auto":
-        if device.type == "cuda":
-            return torch.cuda.is_bf16_supported(including_emulation=False)
-        return device.type == "cpu" and getattr(torch.cpu, "_is_amx_tile_supported", bool)()
-    return dtype == "bfloat16"
-
-
-def keep_freed_memory() -> None:
-    """Let glibc's malloc keep what is freed: fresh pages for every large tensor cost a CPU a third of its update."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        for option, value in ((-4, 0), (-1, -1), (-2, 64 << 20)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
-            mallopt(option, value)
+    def load(self, folder: Path) -> None:
+        """Go on from a checkpoint, as if the run had never stopped. Raises CheckpointError."""
+        try:
+            state = torch.load(folder / "trainer.pt", map_location="cpu", weights_only=True)
+            for name, value in self.shapes().items():
+                if state["shapes"][name] != value:
+                    raise ValueError(f"its {name} is {state['shapes'][name]}, this run's {value}")
+            self.policy.load_state_dict(read_vpt_weights(folder / "policy.weights"))
+            if self.reference is not None:
+                self.reference.load_state_dict(read_vpt_weights(folder / "reference.pt"))
+            self.learner.load_state_dict(state["learner"], self.args.resume_optimizer)
+            self.collector.load_state_dict(state["collector"])
+            self.replay.load(state["replay"], folder / "replay", Fragments, self.device)
+            self.fragments_collected = state["fragments_collected"]
+            torch.set_rng_state(state["torch_rng"])
+        except (KeyError, ValueError, TypeError, RuntimeError, OSError, pickle.UnpicklingError) as error:
+            raise CheckpointError(
+                f"{folder} does not fit this code or these settings ({type(error).__name__}: {error}). Resume it with "
+                "those it was written with, or begin a new run from its policy.model and policy.weights"
+            ) from error
+        self.collector.version = self.saved_iteration = self.learner.iteration
 
 
 def check_args(args: Args) -> None:
     """Refuse settings that cannot work before anything starts."""
-    lowest = {
-        **dict.fromkeys(("num_envs", "fragment_length", "num_iterations", "batch_size", "batches_per_iteration"), 1),
-        **dict.fromkeys(("gradient_accumulation", "epochs_per_iteration", "context_length", "save_interval"), 1),
-        **dict.fromkeys(("keep_interval", "video_fps"), 1),
-        **dict.fromkeys(("learning_rate", "weight_decay", "adam_eps", "max_grad_norm", "ppo_clip", "ppo_vf_coef"), 0),
-        **dict.fromkeys(("ppo_policy_coef", "kl_divergence_coef_rho", "log_ratio_range", "record_video_interval"), 0),
-        "video_width": 32,
-    }
+
+    def refuse(name: str, fault: str) -> None:
+        raise SystemExit(f"--{name.replace('_', '-')} {getattr(args, name)} {fault}")
+
+    at_least_1 = (
+        "num_envs fragment_length num_iterations batch_size_per_gpu batches_per_iteration gradient_accumulation"
+    )
+    at_least_1 += " epochs_per_iteration context_length save_interval keep_interval video_fps max_chunks max_reuse"
+    at_least_1 += " fragments_per_chunk num_shards prefetch_batches"
+    at_least_0 = (
+        "learning_rate weight_decay adam_eps max_grad_norm ppo_clip ppo_policy_coef ppo_vf_coef is_clip vtrace_clip"
+    )
+    at_least_0 += " kl_divergence_coef_rho log_ratio_range record_video_interval vf_warmup inference_batch_size"
+    at_least_0 += (
+        " max_staleness replay_memory fragments_per_report sleep_epochs sleep_vf_coef sleep_kl_coef burn_in_length"
+    )
+    lowest = dict.fromkeys(at_least_1.split(), 1) | dict.fromkeys(at_least_0.split(), 0) | {"video_width": 32}
     for name, low in lowest.items():
-        if not getattr(args, name) >= low:
-            raise SystemExit(f"--{name.replace('_', '-')} {getattr(args, name)} must be at least {low}")
-    if args.batch_size * args.batches_per_iteration % args.num_envs:
-        raise SystemExit(
-            f"--batch-size {args.batch_size} x --batches-per-iteration {args.batches_per_iteration} = "
-            f"{args.batch_size * args.batches_per_iteration} fragments must be a multiple of --num-envs {args.num_envs}"
-        )
+        if not low <= getattr(args, name) < math.inf:
+            refuse(name, f"must be at least {low}")
+    for name in ("discount", "gae_lambda", "vf_ewma_beta", "coef_rho_decay"):
+        if not 0 <= getattr(args, name) <= 1:
+            refuse(name, "must be between 0 and 1")
+    fragments = args.batch_size_per_gpu * args.batches_per_iteration
     if args.batches_per_iteration % args.gradient_accumulation:
-        raise SystemExit(
-            f"--gradient-accumulation {args.gradient_accumulation} must divide "
-            f"--batches-per-iteration {args.batches_per_iteration}"
-        )
-    for name, low, high in (("discount", 0, 1), ("gae_lambda", 0, 1), ("vf_ewma_beta", 0, 1), ("coef_rho_decay", 0, 1)):
-        if not low <= getattr(args, name) <= high:
-            raise SystemExit(f"--{name.replace('_', '-')} {getattr(args, name)} must be between {low} and {high}")
+        refuse("gradient_accumulation", f"must divide --batches-per-iteration {args.batches_per_iteration}")
+    if args.batch_size_per_gpu % args.fragments_per_chunk:
+        refuse("fragments_per_chunk", f"must divide --batch-size-per-gpu {args.batch_size_per_gpu}")
+    if fragments > args.max_chunks * args.fragments_per_chunk:
+        refuse("max_chunks", f"cannot hold an iteration's {fragments} fragments, batch size times batches")
+    if args.memory == "burn-in" and args.burn_in_length >= args.fragment_length * args.fragments_per_chunk:
+        refuse("burn_in_length", "leaves no step of a chunk to train on")
+    if args.advantage == "vtrace" and args.loss == "behavior":
+        refuse("loss", "would weigh by pi / mu a second time beside --advantage vtrace: use decoupled")
+    if args.enable_ref_update and args.kl_divergence_coef_rho == 0:
+        raise SystemExit("--enable-ref-update needs a reference policy: --kl-divergence-coef-rho above 0")
     try:
         device = torch.device(args.device if args.device != "auto" else "cpu")
     except RuntimeError as error:
-        raise SystemExit(f"--device {args.device} is no torch device: {error}") from None
+        refuse("device", f"is no torch device: {error}")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise SystemExit(f"--device {args.device}: this torch sees no CUDA GPU; use --device cpu")
+        refuse("device", "is not there, this torch sees no CUDA GPU: use --device cpu")
     for name in ("weights_path", "temperature"):
         if getattr(args, name) is not None and args.model_path is None:
-            raise SystemExit(f"--{name.replace('_', '-')} needs --model-path, which says which network it is for")
+            refuse(name, "needs --model-path, which says which network it is for")
+
+
+def runs_path(args: Args) -> Path:
+    """The folder of all runs."""
+    return Path.home() / "ray_results" if args.save_path is None else Path(args.save_path)
+
+
+def command_line() -> Args:
+    """The settings; with --resume, those not given are the checkpoint's."""
+    args = parse_args(Args, __doc__)
+    if args.resume is None:
+        return args
+    folder = find_checkpoint(args.resume, runs_path(args))
+    try:
+        saved = Args(**json.loads((folder / "manifest.json").read_text())["args"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder} was written with other settings than this code has: {error}") from error
+    return dataclasses.replace(parse_args(saved, __doc__), resume=str(folder))
 
 
 def main(args: Args) -> Path:
     """Train -> the run's folder."""
     check_args(args)
     keep_freed_memory()
-    console = Console(width=None if sys.stdout.isatty() else 200)  # a log file has no width
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(message)s",
-        handlers=[RichHandler(console=console, show_time=False, show_path=False)],
-        force=True,
-    )
+    console = make_console()
     torch.manual_seed(args.seed)
     device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device)
+    checkpoint = None if args.resume is None else find_checkpoint(args.resume, runs_path(args))
 
     if args.model_path is None:
         policy = policy_generator()
@@ -1289,93 +1456,72 @@ def main(args: Args) -> Path:
         env_generator, args.num_envs, seed=args.seed, obs_size=(width, height), copy=False, stagger=True
     )
 
-    run_path = Path(args.save_path) / f"{args.exp_name}__{args.seed}__{time.strftime('%Y%m%d-%H%M%S')}"
-    if run_path.exists():  # begun in the same second
-        run_path = run_path.with_name(f"{run_path.name}-{os.getpid()}")
-    run_path.mkdir(parents=True)
-    (run_path / "args.json").write_text(json.dumps(dataclasses.asdict(args), indent=2))
+    run_path = runs_path(args) / f"{args.name}__{args.seed}__{time.strftime('%Y%m%d-%H%M%S')}"
+    if checkpoint is not None and checkpoint.parent.name == "checkpoints":
+        run_path = checkpoint.parent.parent
+    else:
+        try:
+            run_path.mkdir(parents=True)
+        except FileExistsError:  # another run began in this second
+            run_path = run_path.with_name(f"{run_path.name}-{os.getpid()}")
+            run_path.mkdir()
     trainer = Trainer(args, policy, envs, run_path, device)
+    if checkpoint is not None:
+        trainer.load(checkpoint)
+    learner, config = trainer.learner, dataclasses.asdict(args)
+    (run_path / "args.json").write_text(json.dumps(config, indent=2))
     logger.info(
         f"{run_path}: {sum(p.numel() for p in policy.parameters()) / 1e6:.1f} M parameters, temperature "
         f"{policy.temperature}, on {device}; {args.num_envs} environments at {width}x{height}"
+        + (f"; resumed at iteration {learner.iteration} from {checkpoint}" if checkpoint else "")
     )
-    wandb_run = None
-    if args.track:
-        import wandb
-
-        wandb_run = wandb.init(
-            project=args.wandb_project_name,
-            entity=args.wandb_entity,
-            name=run_path.name,
-            config=dataclasses.asdict(args),
-        )
-        wandb_run.define_metric("*", step_metric="charts/global_step")
+    if learner.iteration >= args.num_iterations:
+        logger.info(f"all {args.num_iterations} iterations are done: for more, raise --num-iterations")
 
     def interrupt(signum: int, frame: Any) -> None:
         if trainer.interrupted:
             raise KeyboardInterrupt
-        trainer.interrupted = True
+        trainer.interrupt()
         logger.warning("interrupted: finishing the step, saving, leaving (once more: leaving now)")
 
-    def log_videos() -> None:
-        for path in trainer.video.pop_finished():
-            if wandb_run is not None:
-                step = {"charts/global_step": trainer.global_step}
-                wandb_run.log({"videos/episode": wandb.Video(str(path))} | step)
-
     handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    columns = ("{task.completed}/{task.total}", BarColumn(), "{task.description}", TimeElapsedColumn(), "ETA")
-    progress = Progress(*columns, TimeRemainingColumn(), console=console)
+    wandb = {"project": args.project, "entity": args.wandb_entity} if args.track else None
+    log = RunLogger(run_path, config, console, learner.iteration, args.num_iterations, wandb, args.tensorboard)
+    trainer.report = lambda: log.log(trainer.statistics())
     try:
-        with progress, (run_path / "metrics.jsonl").open("a", buffering=1) as metrics_file:
-            task = progress.add_task("first iteration", total=args.num_iterations)
-            while trainer.iteration < args.num_iterations and not trainer.interrupted:
-                step_before, times = trainer.global_step, [time.perf_counter()]
-                if args.record_video_interval and trainer.iteration % args.record_video_interval == 0:
-                    trainer.video.request(f"iteration_{trainer.iteration + 1:06d}")
+        with log:
+            while learner.iteration < args.num_iterations and not trainer.interrupted:
+                if args.record_video_interval and learner.iteration % args.record_video_interval == 0:
+                    trainer.video.request(f"iteration_{learner.iteration + 1:06d}")
+                step_before, began = trainer.collector.global_step, time.perf_counter()
+                trainer.replay.seconds = 0.0
                 trainer.collect()
-                times.append(time.perf_counter())
+                rollout = time.perf_counter() - began - trainer.replay.seconds
                 if trainer.interrupted:
                     break
-                metrics = trainer.update(*trainer.estimate_advantages())
-                times.append(time.perf_counter())
-                trainer.iteration += 1
-
-                sps = (trainer.global_step - step_before) / (times[2] - times[0])
-                episodic_return = float(np.mean(trainer.episode_returns)) if trainer.episode_returns else math.nan
+                metrics = trainer.update()
                 row = {
-                    "charts/iteration": trainer.iteration,
-                    "charts/global_step": trainer.global_step,
-                    "charts/episodic_return": episodic_return,
-                    "charts/episodic_length": float(np.mean(trainer.episode_lengths or [math.nan])),
-                    "charts/SPS": sps,
+                    "charts/iteration": learner.iteration,
+                    **trainer.statistics(),
+                    "charts/SPS": (trainer.collector.global_step - step_before) / (time.perf_counter() - began),
                     **metrics,
-                    "time/rollout": times[1] - times[0],
-                    "time/update": times[2] - times[1],
+                    "time/rollout": rollout,
+                    "time/transfer": trainer.replay.seconds,
                 }
-                # JSON has no NaN
-                finite = {key: value if math.isfinite(value) else None for key, value in row.items()}
-                metrics_file.write(json.dumps(finite) + "\n")
-                if wandb_run is not None:
-                    wandb_run.log(row)
-                log_videos()
-                shown_return = f"{episodic_return:.2f}" if trainer.episode_returns else "(no episode ended yet)"
-                summary = (
-                    f"step {trainer.global_step:,}  {sps:,.0f} SPS  return {shown_return}  "
-                    f"KL {metrics.get('losses/kl_to_reference', math.nan):.4f}"
+                log.log(row)
+                log.log_videos(trainer.video.pop_finished(), trainer.collector.global_step)
+                summary = f"step {trainer.collector.global_step:,}  {row['charts/SPS']:,.0f} SPS  return "
+                summary += (
+                    f"{row['charts/episodic_return']:.2f}" if trainer.collector.episode_returns else "(none ended yet)"
                 )
-                progress.update(task, advance=1, description=summary)
-                if not console.is_terminal:
-                    console.print(f"iteration {trainer.iteration}/{args.num_iterations}  {summary}")
-                if trainer.iteration % args.save_interval == 0 and trainer.iteration < args.num_iterations:
+                log.show(learner.iteration, summary + f"  entropy {metrics.get('losses/entropy', math.nan):.2f}")
+                if learner.iteration % args.save_interval == 0 and learner.iteration < args.num_iterations:
                     trainer.save()
-        logger.info(f"checkpoint: {trainer.save()}")
+            logger.info(f"checkpoint: {trainer.save()}")
+            trainer.video.close()
+            log.log_videos(trainer.video.pop_finished(), trainer.collector.global_step)
     finally:
-        trainer.video.close()
-        log_videos()
-        envs.close()
-        if wandb_run is not None:
-            wandb_run.finish()
+        trainer.close()
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return run_path
@@ -1383,6 +1529,6 @@ def main(args: Args) -> Path:
 
 if __name__ == "__main__":
     try:
-        main(tyro.cli(Args, description=__doc__))
-    except VPTFileError as error:
+        main(command_line())
+    except (VPTFileError, CheckpointError, FragmentStoreError) as error:
         raise SystemExit(f"error: {error}") from None

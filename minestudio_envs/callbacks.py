@@ -82,6 +82,13 @@ class MinecraftCallback:
         dropped, but its own counters must start anew.
         """
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs of the hook's own counters: tensors and plain values."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``state_dict`` gave."""
+
 
 class SummonMobsCallback(MinecraftCallback):
     """Summons mobs around the player at every reset.
@@ -198,6 +205,17 @@ class RewardsCallback(MinecraftCallback):
             reward += float(entry["reward"]) * events
             paid += events
             before.copy_(count)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"before": [x.clone() for x in self._before], "paid": {k: x.clone() for k, x in self._paid.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if len(state["before"]) not in (0, len(self.rewards)):
+            raise ValueError(
+                f"RewardsCallback: {len(state['before'])} rewards were saved, there are {len(self.rewards)}"
+            )
+        self._before = [x.clone() for x in state["before"]]
+        self._paid = {identity: x.clone() for identity, x in state["paid"].items()}
 
 
 class CommandsCallback(MinecraftCallback):

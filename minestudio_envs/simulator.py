@@ -405,6 +405,35 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         """The last images, one uint8 [height, width, 3] for each environment (render_mode "rgb_array")."""
         return None if self.render_mode is None else tuple(self._image.numpy().copy())
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes, as copies in tensors and plain values: a batch made alike and given it goes on the same."""
+        state = {name: getattr(self, name).clone() for name in self._COUNTERS}
+        return state | {
+            "engine": {name: torch.from_numpy(array) for name, array in self.engine.snapshot().items()},
+            "callbacks": [callback.state_dict() for callback in self.callbacks],
+            "ready": self._ready,
+            "seconds": time.time() - self._episode_start,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what state_dict gave. Raises ValueError if that was another task's, or of another version."""
+        if len(state["callbacks"]) != len(self.callbacks):
+            raise ValueError(f"{len(state['callbacks'])} callbacks were saved, this task has {len(self.callbacks)}")
+        for name in self._COUNTERS:
+            if state[name].shape != getattr(self, name).shape:
+                raise ValueError(
+                    f"{name} was saved as {list(state[name].shape)}, not {list(getattr(self, name).shape)}"
+                )
+        self.engine.restore({name: tensor.numpy() for name, tensor in state["engine"].items()})
+        for name in self._COUNTERS:
+            getattr(self, name).copy_(state[name])
+        for callback, saved in zip(self.callbacks, state["callbacks"], strict=True):
+            callback.load_state_dict(saved)
+        self._episode_start.copy_(time.time() - state["seconds"])
+        self._ready = state["ready"]
+
+    _COUNTERS: ClassVar = ("_image", "began", "began_next", "elapsed", "episode_return", "episode_length", "_shortened")
+
     def _begin_episodes(self) -> None:
         self.elapsed.masked_fill_(self.began, 0)
         self.episode_length.masked_fill_(self.began, 0)

@@ -14,10 +14,11 @@ import imageio.v3 as iio
 import pytest
 import torch
 
-from ppo_vpt_online import SMALL_NET_ARGS, VPTPolicy, load_openai_policy, save_vpt_policy
+from minestudio_envs.training.vpt_files import save_vpt_policy
+from ppo_vpt_online import SMALL_NET_ARGS, VPTPolicy, load_openai_policy
 
 SCRIPT = Path(__file__).parents[1] / "ppo_vpt_online.py"
-QUICK = ["--num-envs", "8", "--batches-per-iteration", "2", "--gradient-accumulation", "1", "--video-width", "161"]
+QUICK = ["--num-envs", "8", "--batches-per-iteration", "1", "--gradient-accumulation", "1", "--video-width", "161"]
 
 
 def start(tmp_path, *flags):
@@ -47,7 +48,7 @@ def test_three_iterations_leave_a_policy_a_video_and_metrics(tmp_path):
     assert [row["charts/iteration"] for row in rows] == [1, 2, 3]
     steps = [0, *(row["charts/global_step"] for row in rows)]  # 64 x 32 an iteration, less the steps that only reset
     assert all(2048 - 64 <= after - before <= 2048 for before, after in itertools.pairwise(steps))
-    for key in ("charts/SPS", "losses/policy_loss", "losses/value_loss", "losses/entropy", "losses/kl_to_reference"):
+    for key in ("charts/SPS", "losses/policy_loss", "losses/value_loss", "losses/entropy", "time/update"):
         assert math.isfinite(rows[2][key])
     video = iio.imread(path / "videos" / "iteration_000001.mp4", plugin="pyav")
     assert video.shape == (96, 360, 640, 3) and video.std() > 10  # as far as three iterations of 32 steps go
@@ -123,14 +124,20 @@ def test_it_goes_on_from_vpt_files_and_shows_their_temperature(tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--batch-size", "5"], "--batch-size 5 x --batches-per-iteration 16 = 80 fragments must be a multiple"),
-        (["--gradient-accumulation", "3"], "--gradient-accumulation 3 must divide --batches-per-iteration 16"),
+        (["--max-chunks", "63"], "--max-chunks 63 cannot hold an iteration's 64 fragments"),
+        (["--fragments-per-chunk", "3"], "--fragments-per-chunk 3 must divide --batch-size-per-gpu 8"),
+        (["--advantage", "vtrace", "--loss", "behavior"], "a second time beside --advantage vtrace"),
+        (["--enable-ref-update"], "--enable-ref-update needs a reference policy"),
+        (["--memory", "burn-in", "--burn-in-length", "32"], "--burn-in-length 32 leaves no step"),
+        (["--resume", "nowhere"], "nowhere: no such checkpoint folder"),
+        (["--resume", "latest"], "no good checkpoint in 0 folders"),
+        (["--gradient-accumulation", "3"], "--gradient-accumulation 3 must divide --batches-per-iteration 8"),
         (["--num-envs", "0"], "--num-envs 0 must be at least 1"),
         (["--discount", "1.5"], "--discount 1.5 must be between 0 and 1"),
-        (["--weights-path", "x.weights"], "--weights-path needs --model-path"),
+        (["--weights-path", "x.weights"], "--weights-path x.weights needs --model-path"),
         (["--model-path", "nowhere.model"], "nowhere.model"),
         (["--device", "tpu9"], "tpu9"),
-        (["--temperature", "2"], "--temperature needs --model-path"),
+        (["--temperature", "2"], "--temperature 2.0 needs --model-path"),
         (["--learning-rate", "-1"], "--learning-rate -1.0 must be at least 0"),
         (["--learning-rte", "1"], "learning-rate"),
     ],

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minestudio_envs.training.vpt_files import NET_ARGS
 from ppo_vpt_online import (
-    NET_ARGS,
     FrameNorm,
     PolicyOutput,
     VPTMemory,
@@ -160,7 +160,6 @@ def test_memory_rows_and_batches_from_different_times_go_on_as_they_were():
     assert_same_outputs(PolicyOutput(*(x[2:] for x in out[:3]), None), expected)
     with pytest.raises(ValueError, match="ordered"):
         VPTMemory.cat([together, together])
-    assert all(torch.equal(x, y) for x, y in zip(together.to("cpu"), together, strict=True))
 
 
 def test_no_gradient_passes_through_the_memory():

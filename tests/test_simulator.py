@@ -23,9 +23,10 @@ from minestudio_envs.callbacks import (
     RewardsCallback,
     SummonMobsCallback,
 )
+from minestudio_envs.training.vpt_files import save_vpt_policy
 from minestudio_envs.voxel.items import ITEM_ID
 from minestudio_envs.voxel.state import COW
-from ppo_vpt_online import SMALL_NET_ARGS, VPTPolicy, save_vpt_policy
+from ppo_vpt_online import SMALL_NET_ARGS, VPTPolicy
 
 
 def document_generators() -> dict:

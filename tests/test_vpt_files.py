@@ -15,15 +15,14 @@ import pytest
 import safetensors.torch
 import torch
 
-from ppo_vpt_online import (
+from minestudio_envs.training.vpt_files import (
     NET_ARGS,
     VPTFileError,
-    VPTPolicy,
-    load_openai_policy,
     read_vpt_model,
     replace_file,
     save_vpt_policy,
 )
+from ppo_vpt_online import VPTPolicy, load_openai_policy
 
 GOLDEN = Path(__file__).parent / "golden"
 ARGS = {

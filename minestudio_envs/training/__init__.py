@@ -1,0 +1,1 @@
+"""What the training scripts need around the policy and the algorithm: files, checkpoints, logs, films."""

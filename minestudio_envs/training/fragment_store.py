@@ -1,0 +1,181 @@
+"""Chunks of experience on disk: each an immutable HDF5 file of plain arrays, checksummed, spread over folders.
+
+A file is a stamp of 512 bytes and the HDF5 data it vouches for. HDF5 calls such a head a user block and skips it, so
+any HDF5 tool opens the file. The stamp covers every byte, names and shapes too, and is checked before HDF5 sees one of
+them: it reads damaged files wrongly without an error. crc32 is as fast as any of zlib's and hashlib's sums (3 GB/s) and
+finds every burst of up to 32 bits.
+
+Files are built and parsed in memory. No process has one open in HDF5, so nothing is locked and forks are safe, and a
+full disk is met by Python's own write, not in the middle of HDF5's.
+
+Not compressed: lzf makes 13 MB of rendered pictures 3 times smaller, but writing them 4 to 5 times slower (200 instead
+of 700 to 1100 MB/s) and reading 2 to 4 times (350 instead of 700 to 1300 MB/s; page cache, one core of an EPYC, Zen 4).
+"""
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import tempfile
+import uuid
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+STAMP_BYTES = 512  # the smallest user block
+MAGIC = b"minestudio_envs fragment 1 crc32 "
+
+
+class FragmentStoreError(RuntimeError):
+    """Says which file, what is wrong with it, and what to do."""
+
+
+class FragmentStore:
+    """One chunk per file, ``path/shard_{id % num_shards}/chunk_{id}.h5``, for any number of writers and readers.
+
+    Files are never changed, only replaced or deleted. A store reopened with another ``num_shards`` still has its old
+    files, but a chunk written again may then go to another folder and not replace the old one.
+
+    Args:
+        path: folder of the store; made if missing.
+        num_shards: folders to spread the files over, at least 1.
+
+    Raises:
+        FragmentStoreError: from here and every method, for whatever the disk or a file does.
+    """
+
+    def __init__(self, path: str | Path, num_shards: int):
+        if num_shards < 1:
+            raise FragmentStoreError(f"{path}: num_shards={num_shards}, but a store needs at least 1 folder")
+        self.path, self.num_shards = Path(path), num_shards
+        with _explained(path, "choose a folder that can be written to"):
+            for shard in range(num_shards):
+                folder = self.path / f"shard_{shard:03d}"
+                folder.mkdir(parents=True, exist_ok=True)
+                tempfile.TemporaryFile(dir=folder).close()  # better now than when the first chunk is full
+
+    def write(self, chunk_id: int, arrays: dict[str, np.ndarray | torch.Tensor]) -> Path:
+        """Stores arrays of any shape, bool, integer or float of up to 64 bits; a chunk of the same id is replaced.
+
+        The file appears under its name when whole. It is not fsynced: what a killed process wrote, the kernel has.
+        After a power cut a file may be damaged, which `read` finds, and what is lost is experience.
+        """
+        if chunk_id < 0:
+            raise FragmentStoreError(f"{self.path}: chunk id {chunk_id} is negative; count from 0")
+        path = self.path / f"shard_{chunk_id % self.num_shards:03d}" / f"chunk_{chunk_id:012d}.h5"
+        buffer = io.BytesIO()
+        with h5py.File(buffer, "w", userblock_size=STAMP_BYTES) as file:
+            for name, array in arrays.items():
+                if not re.fullmatch(r"\w[\w.-]*", name):
+                    raise FragmentStoreError(f"{path}: cannot store {name!r}; name it with letters, digits and ._-")
+                if isinstance(array, torch.Tensor):
+                    with contextlib.suppress(TypeError):  # bfloat16 and others that NumPy has not
+                        array = array.numpy(force=True)
+                if not isinstance(array, np.ndarray) or not _is_plain(array.dtype):
+                    kind = getattr(array, "dtype", type(array))
+                    raise FragmentStoreError(f"{path}: cannot store {name!r} of {kind}; make it bool, int or float")
+                file.create_dataset(name, data=array)
+        image = buffer.getbuffer()
+        image[:STAMP_BYTES] = _stamp(image[STAMP_BYTES:])
+        with (
+            _explained(path, "check that its folder is there and has space, or keep fewer chunks"),
+            _aside(path) as aside,
+        ):
+            with open(aside, "xb") as file:
+                file.write(image)
+        return path
+
+    @staticmethod
+    def read(path: str | Path) -> dict[str, torch.Tensor]:
+        """The arrays of a chunk file, in this store or elsewhere, by name, in alphabetical order.
+
+        Refuses files that are missing, foreign or damaged, and forged ones: nothing but numbers in the file is read.
+        """
+        with _explained(path, "drop it from the index"), open(path, "rb") as file:
+            stamp = file.read(STAMP_BYTES)
+            if not stamp.startswith(MAGIC):  # before reading on: it may be anything, of any size
+                raise FragmentStoreError(f"{path}: not a chunk file, or its head is damaged; delete it")
+            body = file.read()
+        if stamp != _stamp(body):
+            raise FragmentStoreError(f"{path}: damaged, its checksum is wrong; delete it, and check the disk")
+        try:
+            with h5py.File(io.BytesIO(body), "r") as file:
+                return _plain_arrays(file, len(body))
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError) as error:
+            raise FragmentStoreError(f"{path}: no store wrote this, {error}; delete it") from error
+
+    def delete(self, path: str | Path) -> None:
+        """Removes a chunk file; one that is gone already is fine."""
+        with _explained(path, "check who owns it"):
+            Path(path).unlink(missing_ok=True)
+
+    def paths(self) -> list[Path]:
+        """All chunk files there, ordered by id."""
+        return sorted(self.path.glob("shard_*/chunk_*.h5"), key=lambda path: (len(path.name), path.name))
+
+    def link_into(self, path: str | Path, folder: str | Path) -> Path:
+        """Hard link of a chunk file (a copy, on another disk) in ``folder``, made if missing; it outlives the file."""
+        target = Path(folder) / Path(path).name
+        with _explained(path, f"check that it is there and that {folder} can be written to"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with _aside(target) as aside:
+                try:
+                    os.link(path, aside)
+                except OSError:  # another disk, or one without hard links
+                    shutil.copyfile(path, aside)
+        return target
+
+    def clear(self) -> None:
+        """Deletes all chunk files, and what writers left that were killed. Not for while others write."""
+        for path in [*self.paths(), *self.path.glob("shard_*/chunk_*.tmp")]:
+            self.delete(path)
+
+
+def _stamp(body: bytes | memoryview) -> bytes:
+    return (MAGIC + b"%08x\n" % zlib.crc32(body)).ljust(STAMP_BYTES, b"\0")
+
+
+def _is_plain(dtype: np.dtype) -> bool:
+    return dtype.kind in "biuf" and dtype.itemsize <= 8 and dtype.isnative
+
+
+def _plain_arrays(file: h5py.File, size: int) -> dict[str, torch.Tensor]:
+    """All there is in a file of `size` bytes; ValueError if that is not plain arrays within the file itself."""
+    tensors = {}
+    for name in file:
+        hard = isinstance(file.get(name, getlink=True), h5py.HardLink)  # the others may lead out of the file
+        array = file[name] if hard else None
+        if not isinstance(array, h5py.Dataset) or not _is_plain(array.dtype):
+            raise ValueError(f"{name!r} is not an array of numbers")
+        if array.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS or array.external:
+            raise ValueError(f"{name!r} is compressed, or lies in other files")
+        size -= array.nbytes  # a few bytes can claim to be terabytes
+        if size < 0:
+            raise ValueError(f"{name!r} is larger than the file")
+        tensors[name] = torch.from_numpy(np.asarray(array[()]))
+    return tensors
+
+
+@contextlib.contextmanager
+def _explained(path: str | Path, remedy: str) -> Iterator[None]:
+    """Turns the system's errors into FragmentStoreError."""
+    try:
+        yield
+    except OSError as error:
+        raise FragmentStoreError(f"{path}: {error.strerror or error}; {remedy}") from error
+
+
+@contextlib.contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """Yields the name, no other writer's, of a file to write that then takes `path`'s place, or is gone."""
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield aside
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
