@@ -36,6 +36,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from torch.utils._pytree import tree_leaves
 
 import minestudio_envs
 from minestudio_envs.training.checkpoints import (
@@ -44,12 +45,12 @@ from minestudio_envs.training.checkpoints import (
     remove_old_checkpoints,
     write_checkpoint,
 )
-from minestudio_envs.training.cli import parse_args
 from minestudio_envs.training.fragment_store import FragmentStore, FragmentStoreError
 from minestudio_envs.training.hardware import keep_freed_memory, use_bfloat16
 from minestudio_envs.training.metrics import off_policy_metrics, weights_digest
 from minestudio_envs.training.replay import Chunk, Replay
-from minestudio_envs.training.run_logger import RunLogger, make_console
+from minestudio_envs.training.run_logger import RunLogger, make_console, make_run_folder
+from minestudio_envs.training.settings import check_args, command_line, runs_path
 from minestudio_envs.training.video import VideoRecorder
 from minestudio_envs.training.vpt_files import (
     VPTFileError,
@@ -67,12 +68,12 @@ class RunArgs:
 
     name: str = "kill_cow"  # of the run's folder, with seed and time; Weights & Biases shows it too
     seed: int = 1  # of weights, worlds and actions
-    num_iterations: int = 120  # times collecting and updating
+    num_iterations: int = 75  # times collecting and updating
     device: str = "auto"  # torch device of the policy; auto: cuda when there is one, else cpu
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 where the hardware multiplies it faster
     save_path: str | None = "output"  # folder of all runs; none: ~/ray_results
-    save_interval: int = 25  # iterations between checkpoints; one more at the end
-    keep_interval: int = 100  # checkpoints at multiples of this many iterations stay, of the others the newest
+    save_interval: int = 15  # iterations between checkpoints; one more at the end
+    keep_interval: int = 60  # checkpoints at multiples of this many iterations stay, of the others the newest
     resume: str | None = None  # a checkpoint's folder, or "latest"; settings not given come from the checkpoint too
     resume_optimizer: bool = True  # take the optimizer's state from the checkpoint too
 
@@ -86,9 +87,9 @@ class LogArgs:
     wandb_entity: str | None = None  # Weights & Biases team
     tensorboard: bool = False  # write TensorBoard files too
     fragments_per_report: int = 0  # report on episodes and replay every so many fragments; 0: each iteration only
-    record_video_interval: int = 50  # iterations between films of an episode; 0: never
+    record_video_interval: int = 30  # iterations between films of an episode; 0: never
     video_output_dir: str | None = None  # folder of films; none: videos/ in the run's folder
-    video_width: int = 640  # pixels; the height follows at 16:9
+    video_width: int = 480  # pixels; the height follows at 16:9
     video_fps: int = 20  # frames a second; the game's own speed is 20
 
 
@@ -109,7 +110,7 @@ class PolicyArgs:
 class RolloutArgs:
     """Collecting"""
 
-    num_envs: int = 64  # environments stepped together
+    num_envs: int = 128  # environments stepped together
     inference_batch_size: int = 0  # environments the policy acts for at once, to bound memory; 0: all
     fragment_length: int = 32  # steps in a fragment, the unit of training [128]
 
@@ -132,12 +133,12 @@ class ReplayArgs:
 class AlgorithmArgs:
     """The algorithm"""
 
-    batch_size_per_gpu: int = 8  # fragments in a micro-batch; memory grows with it [40 of 128 steps]
+    batch_size_per_gpu: int = 16  # fragments in a micro-batch; memory grows with it [40 of 128 steps]
     batches_per_iteration: int = 8  # micro-batches in an iteration [48]
-    gradient_accumulation: int = 2  # micro-batches summed into one optimizer step
+    gradient_accumulation: int = 1  # micro-batches summed into one optimizer step
     epochs_per_iteration: int = 1  # passes over an iteration's fragments
     context_length: int = 32  # steps back-propagated through at once; memory is carried between
-    learning_rate: float = 5e-4  # AdamW's, for a small network [2e-5]
+    learning_rate: float = 1e-3  # AdamW's, for a small network [2e-5]
     anneal_lr_linearly: bool = False  # to 0 over num_iterations
     weight_decay: float = 0.04  # AdamW's, on matrices only
     adam_eps: float = 1e-8  # AdamW's epsilon
@@ -758,7 +759,7 @@ class Fragments(NamedTuple):
     memory_valid: torch.Tensor  # bool [C, m]
     reference_latents: (
         torch.Tensor
-    )  # float32 [C, S, d]: what the reference's heads make their distribution of, or S = 0
+    )  # float32 [C, S, d]: what the reference's heads turn into log-probabilities; or S = 0
 
     def memory(self) -> VPTMemory:
         cursor = torch.zeros((), dtype=torch.int64, device=self.keys.device)
@@ -770,22 +771,16 @@ class Fragments(NamedTuple):
 
     @classmethod
     def empty(cls, chunks: int, steps: int, net_args: dict, reference: bool, device: torch.device) -> "Fragments":
-        layers, d = net_args["n_recurrence_layers"], net_args["hidsize"]
-        m = net_args["attention_memory_size"] - net_args["timesteps"]
+        d, m = net_args["hidsize"], net_args["attention_memory_size"] - net_args["timesteps"]
         shapes = {
-            **{"images": (chunks, steps + 1, *net_args["img_shape"]), "memory_valid": (chunks, m)},
-            **dict.fromkeys(("first", "values"), (chunks, steps + 1)),
-            **dict.fromkeys(("keys", "memory_values"), (chunks, layers, m, d)),
-            "reference_latents": (chunks, steps if reference else 0, d),
+            **{"images": (steps + 1, *net_args["img_shape"]), "first": (steps + 1,), "values": (steps + 1,)},
+            **dict.fromkeys(("keys", "memory_values"), (net_args["n_recurrence_layers"], m, d)),
+            **{"memory_valid": (m,), "reference_latents": (steps if reference else 0, d)},
         }
-        dtypes = {"images": torch.uint8, **dict.fromkeys(("buttons", "camera", "versions"), torch.int64)}
-        dtypes |= dict.fromkeys(("first", "terminated", "truncated", "valid", "memory_valid"), torch.bool)
-        return cls(
-            *(
-                torch.zeros(shapes.get(name, (chunks, steps)), dtype=dtypes.get(name, torch.float32), device=device)
-                for name in cls._fields
-            )
-        )
+        types = {"images": torch.uint8, **dict.fromkeys(("buttons", "camera", "versions"), torch.int64)}
+        types |= dict.fromkeys(("first", "terminated", "truncated", "valid", "memory_valid"), torch.bool)
+        tensors = ((chunks, *shapes.get(k, (steps,)), types.get(k, torch.float32)) for k in cls._fields)
+        return cls(*(torch.zeros(shape, dtype=dtype, device=device) for *shape, dtype in tensors))
 
 
 def groups(items: Any, size: int) -> list:
@@ -793,9 +788,9 @@ def groups(items: Any, size: int) -> list:
     return [items[i : i + size] for i in range(0, len(items), size)]
 
 
-def context_pieces(steps: int, context_length: int) -> list[slice]:
-    """Steps 0 ... steps - 1 in pieces that are back-propagated through at once."""
-    return [slice(piece.start, piece.stop) for piece in groups(range(steps), context_length)]
+def slices(length: int, size: int) -> list[slice]:
+    """0 ... length - 1 in pieces of `size`."""
+    return [slice(i, min(i + size, length)) for i in range(0, length, size)]
 
 
 class Collector:
@@ -803,7 +798,9 @@ class Collector:
 
     def __init__(self, args: Any, policy: VPTPolicy, reference: VPTPolicy | None, envs: Any, device: torch.device):
         self.args, self.policy, self.reference, self.envs, self.device = args, policy, reference, envs, device
-        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16(args.dtype, device))
+        self.autocast = torch.autocast(
+            device.type, torch.bfloat16, enabled=use_bfloat16(args.dtype, device, policy.net_args["hidsize"])
+        )
         self.action_rng = torch.Generator(device).manual_seed(args.seed)
         self.version = 0  # of the weights
         self.global_step = 0  # environment steps, resets not counted
@@ -813,11 +810,10 @@ class Collector:
         self.episode_lengths: deque[int] = deque(maxlen=100)
 
         n = args.num_envs
-        indices = range(n)
-        self.acting = groups(indices, args.inference_batch_size or n)
-        self.memories = [policy.initial_memory(len(rows)) for rows in self.acting]
-        self.watching = groups(indices, args.batch_size_per_gpu)  # the reference policy sees many steps at once
-        self.reference_memories = [policy.initial_memory(len(rows)) for rows in self.watching] if reference else []
+        self.acting = slices(n, args.inference_batch_size or n)
+        self.watching = slices(n, args.batch_size_per_gpu) if reference else []  # it sees many steps at once
+        memories = lambda parts: [policy.initial_memory(at.stop - at.start) for at in parts]  # noqa: E731
+        self.memories, self.reference_memories = memories(self.acting), memories(self.watching)
         self.next_obs = envs.reset(seed=args.seed)[0]["image"]
         self.next_first = torch.ones(n, dtype=torch.bool)
         self.next_done = torch.zeros(n, dtype=torch.bool)
@@ -828,22 +824,21 @@ class Collector:
         """A chunk of every environment; None after an interrupt."""
         args = self.args
         steps = args.fragment_length * args.fragments_per_chunk
-        chunks = Fragments.empty(
-            args.num_envs, steps, self.policy.net_args, self.reference is not None, device=self.device
-        )
+        shape = (args.num_envs, steps, self.policy.net_args, self.reference is not None)
+        chunks = Fragments.empty(*shape, self.device)
         chunks.versions.fill_(self.version)
         memory = VPTMemory.cat([memory.ordered() for memory in self.memories])
         for to, tensor in zip((chunks.keys, chunks.memory_values), (memory.keys, memory.values), strict=True):
             to.copy_(tensor.transpose(0, 1))
         chunks.memory_valid.copy_(memory.valid)
         ended = []
-        for t in range(steps):
-            ended.append(self.step(chunks, t))
-            if self.interrupted:
-                return None
+        with self.autocast:  # around all steps: leaving it would drop the weights' bfloat16 copies
+            for t in range(steps):
+                ended.append(self.step(chunks, t))
+                if self.interrupted:
+                    return None
         chunks.images[:, steps], chunks.first[:, steps] = self.next_obs, self.next_first
-        for rows, memory in zip(self.acting, self.memories, strict=True):
-            at = slice(rows.start, rows.stop)
+        for at, memory in zip(self.acting, self.memories, strict=True):
             with self.autocast:  # not in place: this observation will be seen again, by the step that acts on it
                 output = self.policy(chunks.images[at, steps:], chunks.first[at, steps:], memory)
             chunks.values[at, steps:] = self.policy.denormalize(output.vpred)
@@ -858,10 +853,8 @@ class Collector:
         """Acts once in all environments and writes step `t` -> (ended, return, length) of episodes, [N] each."""
         now = slice(t, t + 1)
         chunks.images[:, t], chunks.first[:, t] = self.next_obs, self.next_first
-        for rows, memory in zip(self.acting, self.memories, strict=True):
-            at = slice(rows.start, rows.stop)
-            with self.autocast:
-                output = self.policy(chunks.images[at, now], chunks.first[at, now], memory, inplace=True)
+        for at, memory in zip(self.acting, self.memories, strict=True):
+            output = self.policy(chunks.images[at, now], chunks.first[at, now], memory, inplace=True)
             buttons, camera = sample_actions(output, self.action_rng)
             chunks.buttons[at, now], chunks.camera[at, now] = buttons, camera
             chunks.logprobs[at, now] = log_prob(output, buttons, camera)
@@ -885,9 +878,8 @@ class Collector:
 
         Kept are the inputs of its action heads: 8,762 log-probabilities for each step would need far more room.
         """
-        for i, rows in enumerate(self.watching if self.reference is not None else []):
-            at = slice(rows.start, rows.stop)
-            for steps in context_pieces(chunks.valid.shape[1], self.args.context_length):
+        for i, at in enumerate(self.watching):
+            for steps in slices(chunks.valid.shape[1], self.args.context_length):
                 with self.autocast:
                     latents, self.reference_memories[i] = self.reference.encode(
                         chunks.images[at, steps], chunks.first[at, steps], self.reference_memories[i], inplace=True
@@ -897,40 +889,32 @@ class Collector:
     def reference_is_now_the_policy(self) -> None:
         """After the reference took the policy's weights: what that remembers is what the reference remembers."""
         memory = VPTMemory.cat([memory.ordered() for memory in self.memories])
-        for i, rows in enumerate(self.watching):
-            part = memory.rows(slice(rows.start, rows.stop))
-            self.reference_memories[i] = VPTMemory(*(tensor.clone() for tensor in part))
+        self.reference_memories = [VPTMemory(*(x.clone() for x in memory.rows(at))) for at in self.watching]
+
+    TENSORS = ("next_obs", "next_first", "next_done", "last_reward", "memories", "reference_memories")
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it but the weights; in plain values and CPU tensors."""
-        state = {name: getattr(self, name).cpu() for name in ("next_obs", "next_first", "next_done", "last_reward")}
-        return state | {
+        """All of it but the weights, in plain values and tensors."""
+        return {name: getattr(self, name) for name in self.TENSORS} | {
             "action_rng": self.action_rng.get_state(),
             "global_step": self.global_step,
-            "memories": [[tensor.cpu() for tensor in memory] for memory in self.memories],
-            "reference_memories": [[tensor.cpu() for tensor in memory] for memory in self.reference_memories],
-            "episode_returns": list(self.episode_returns),
-            "episode_lengths": list(self.episode_lengths),
+            "episodes": list(zip(self.episode_returns, self.episode_lengths, strict=True)),
             "envs": self.envs.state_dict() if hasattr(self.envs, "state_dict") else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.action_rng.set_state(state["action_rng"])
         self.global_step = state["global_step"]
-        self.episode_returns.extend(state["episode_returns"])
-        self.episode_lengths.extend(state["episode_lengths"])
+        for returns, length in state["episodes"]:
+            self.episode_returns.append(returns)
+            self.episode_lengths.append(length)
         if state["envs"] is None or not hasattr(self.envs, "load_state_dict"):
-            logger.warning(
-                "these environments cannot be saved: new episodes begin, the run goes on but not bit for bit"
-            )
+            logger.warning("these environments cannot be saved: new episodes begin, and the run is not bit for bit")
             return
         self.envs.load_state_dict(state["envs"])
-        for name in ("next_obs", "next_first", "next_done", "last_reward"):
-            getattr(self, name).copy_(state[name])
-        for name in ("memories", "reference_memories"):
-            for memory, saved in zip(getattr(self, name), state[name], strict=True):
-                for tensor, values in zip(memory, saved, strict=True):
-                    tensor.copy_(values)
+        for name in self.TENSORS:
+            for tensor, saved in zip(tree_leaves(getattr(self, name)), tree_leaves(state[name]), strict=True):
+                tensor.copy_(saved)
 
 
 class Targets(NamedTuple):
@@ -952,17 +936,17 @@ class Learner:
 
     def __init__(self, args: Any, policy: VPTPolicy, reference: VPTPolicy | None, device: torch.device):
         self.args, self.policy, self.reference, self.device = args, policy, reference, device
-        self.bfloat16 = use_bfloat16(args.dtype, device)
+        self.bfloat16 = use_bfloat16(args.dtype, device, policy.net_args["hidsize"])
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16)
         policy.pi_head.requires_grad_(not args.fix_decoder)
         # Decay pulls matrices to zero; for norms and biases zero has no such meaning.
         trained = [p for p in policy.parameters() if p.requires_grad]
         decayed = {"params": [p for p in trained if p.ndim >= 2], "weight_decay": args.weight_decay}
         others = {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0}
-        self.optimizer = torch.optim.AdamW([decayed, others], lr=args.learning_rate, eps=args.adam_eps)
+        self.optimizer = torch.optim.AdamW([decayed, others], lr=args.learning_rate, eps=args.adam_eps, fused=True)
         self.rng = np.random.default_rng(args.seed)
         self.micro_batch = args.batch_size_per_gpu // args.fragments_per_chunk  # chunks
-        self.pieces = context_pieces(args.fragment_length * args.fragments_per_chunk, args.context_length)
+        self.pieces = slices(args.fragment_length * args.fragments_per_chunk, args.context_length)
         self.iteration = 0  # iterations done, which is the weights' version
         self.optimizer_steps = 0
         self.trained_steps = 0  # environment steps trained on, each use counted
@@ -1370,73 +1354,6 @@ class Trainer:
         self.collector.version = self.saved_iteration = self.learner.iteration
 
 
-def check_args(args: Args) -> None:
-    """Refuse settings that cannot work before anything starts."""
-
-    def refuse(name: str, fault: str) -> None:
-        raise SystemExit(f"--{name.replace('_', '-')} {getattr(args, name)} {fault}")
-
-    at_least_1 = (
-        "num_envs fragment_length num_iterations batch_size_per_gpu batches_per_iteration gradient_accumulation"
-    )
-    at_least_1 += " epochs_per_iteration context_length save_interval keep_interval video_fps max_chunks max_reuse"
-    at_least_1 += " fragments_per_chunk num_shards prefetch_batches"
-    at_least_0 = (
-        "learning_rate weight_decay adam_eps max_grad_norm ppo_clip ppo_policy_coef ppo_vf_coef is_clip vtrace_clip"
-    )
-    at_least_0 += " kl_divergence_coef_rho log_ratio_range record_video_interval vf_warmup inference_batch_size"
-    at_least_0 += (
-        " max_staleness replay_memory fragments_per_report sleep_epochs sleep_vf_coef sleep_kl_coef burn_in_length"
-    )
-    lowest = dict.fromkeys(at_least_1.split(), 1) | dict.fromkeys(at_least_0.split(), 0) | {"video_width": 32}
-    for name, low in lowest.items():
-        if not low <= getattr(args, name) < math.inf:
-            refuse(name, f"must be at least {low}")
-    for name in ("discount", "gae_lambda", "vf_ewma_beta", "coef_rho_decay"):
-        if not 0 <= getattr(args, name) <= 1:
-            refuse(name, "must be between 0 and 1")
-    fragments = args.batch_size_per_gpu * args.batches_per_iteration
-    if args.batches_per_iteration % args.gradient_accumulation:
-        refuse("gradient_accumulation", f"must divide --batches-per-iteration {args.batches_per_iteration}")
-    if args.batch_size_per_gpu % args.fragments_per_chunk:
-        refuse("fragments_per_chunk", f"must divide --batch-size-per-gpu {args.batch_size_per_gpu}")
-    if fragments > args.max_chunks * args.fragments_per_chunk:
-        refuse("max_chunks", f"cannot hold an iteration's {fragments} fragments, batch size times batches")
-    if args.memory == "burn-in" and args.burn_in_length >= args.fragment_length * args.fragments_per_chunk:
-        refuse("burn_in_length", "leaves no step of a chunk to train on")
-    if args.advantage == "vtrace" and args.loss == "behavior":
-        refuse("loss", "would weigh by pi / mu a second time beside --advantage vtrace: use decoupled")
-    if args.enable_ref_update and args.kl_divergence_coef_rho == 0:
-        raise SystemExit("--enable-ref-update needs a reference policy: --kl-divergence-coef-rho above 0")
-    try:
-        device = torch.device(args.device if args.device != "auto" else "cpu")
-    except RuntimeError as error:
-        refuse("device", f"is no torch device: {error}")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        refuse("device", "is not there, this torch sees no CUDA GPU: use --device cpu")
-    for name in ("weights_path", "temperature"):
-        if getattr(args, name) is not None and args.model_path is None:
-            refuse(name, "needs --model-path, which says which network it is for")
-
-
-def runs_path(args: Args) -> Path:
-    """The folder of all runs."""
-    return Path.home() / "ray_results" if args.save_path is None else Path(args.save_path)
-
-
-def command_line() -> Args:
-    """The settings; with --resume, those not given are the checkpoint's."""
-    args = parse_args(Args, __doc__)
-    if args.resume is None:
-        return args
-    folder = find_checkpoint(args.resume, runs_path(args))
-    try:
-        saved = Args(**json.loads((folder / "manifest.json").read_text())["args"])
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder} was written with other settings than this code has: {error}") from error
-    return dataclasses.replace(parse_args(saved, __doc__), resume=str(folder))
-
-
 def main(args: Args) -> Path:
     """Train -> the run's folder."""
     check_args(args)
@@ -1444,7 +1361,7 @@ def main(args: Args) -> Path:
     console = make_console()
     torch.manual_seed(args.seed)
     device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device)
-    checkpoint = None if args.resume is None else find_checkpoint(args.resume, runs_path(args))
+    checkpoint = None if args.resume is None else find_checkpoint(args.resume, runs_path(args.save_path))
 
     if args.model_path is None:
         policy = policy_generator()
@@ -1456,15 +1373,10 @@ def main(args: Args) -> Path:
         env_generator, args.num_envs, seed=args.seed, obs_size=(width, height), copy=False, stagger=True
     )
 
-    run_path = runs_path(args) / f"{args.name}__{args.seed}__{time.strftime('%Y%m%d-%H%M%S')}"
     if checkpoint is not None and checkpoint.parent.name == "checkpoints":
         run_path = checkpoint.parent.parent
     else:
-        try:
-            run_path.mkdir(parents=True)
-        except FileExistsError:  # another run began in this second
-            run_path = run_path.with_name(f"{run_path.name}-{os.getpid()}")
-            run_path.mkdir()
+        run_path = make_run_folder(runs_path(args.save_path), f"{args.name}__{args.seed}")
     trainer = Trainer(args, policy, envs, run_path, device)
     if checkpoint is not None:
         trainer.load(checkpoint)
@@ -1529,6 +1441,6 @@ def main(args: Args) -> Path:
 
 if __name__ == "__main__":
     try:
-        main(command_line())
+        main(command_line(Args, __doc__))
     except (VPTFileError, CheckpointError, FragmentStoreError) as error:
         raise SystemExit(f"error: {error}") from None

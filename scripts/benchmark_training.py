@@ -20,14 +20,8 @@ from pathlib import Path
 from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the scripts are no package
-from ppo_vpt_online import (  # first of all: it sets how torch's threads wait
-    SMALL_NET_ARGS,
-    VPTPolicy,
-    keep_freed_memory,
-    kl_divergence,
-    log_prob,
-    sample_actions,
-)
+import ppo_vpt_online as ppo  # before torch: it sets how torch's threads wait
+from ppo_vpt_online import SMALL_NET_ARGS, VPTPolicy, kl_divergence, log_prob, sample_actions
 
 # isort: split
 import torch
@@ -36,6 +30,9 @@ import torch.nn.functional as F
 import tyro
 from rich.console import Console
 from rich.table import Table
+
+import minestudio_envs
+from minestudio_envs.training.hardware import keep_freed_memory
 
 NET_ARGS = {"small": SMALL_NET_ARGS}
 for size, width in (("1x", 1), ("2x", 2)):  # OpenAI's foundation-model-1x.model and 2x.model
@@ -55,6 +52,8 @@ for size, width in (("1x", 1), ("2x", 2)):  # OpenAI's foundation-model-1x.model
 class Args:
     size: Literal["small", "1x", "2x"] = "small"
     """the policy: of the quick start, or OpenAI's published sizes"""
+    what: Literal["all", "passes", "run"] = "all"
+    """single passes against the reference, the online script's whole loop, or both"""
     dtypes: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
     """our side's arithmetic, one after the other; the reference's is float32"""
     threads: int = torch.get_num_threads()
@@ -79,6 +78,8 @@ class Args:
     """measuring in each process goes on this long"""
     rounds: int = 2
     """processes for each measurement"""
+    iterations: int = 3
+    """of the whole loop"""
 
 
 # THE REFERENCE: VPT's policy from its description, one plain torch operation after the other. Names of modules are the
@@ -267,14 +268,14 @@ class Side:
     """One of the two policies and what is needed to run it."""
 
     def __init__(self, name: str, args: Args):
-        self.args, self.plain = args, name == "reference"
+        self.args, self.plain, self.bfloat16 = args, name == "reference", name == "bfloat16"
         torch.set_num_threads(args.threads)
         self.net_args = NET_ARGS[args.size]
         if not self.plain:
             keep_freed_memory()
         torch.manual_seed(0)
         self.policy = (PlainPolicy if self.plain else VPTPolicy)(self.net_args)
-        self.autocast = torch.autocast("cpu", torch.bfloat16) if name == "bfloat16" else contextlib.nullcontext()
+        self.autocast = torch.autocast("cpu", torch.bfloat16) if self.bfloat16 else contextlib.nullcontext()
 
     def acting(self) -> Callable[[], int]:
         """A step of all environments: forward, sampling, log-probability."""
@@ -284,14 +285,15 @@ class Side:
         self.memory = policy.initial_memory(n)
 
         @torch.no_grad()
-        def step() -> int:
-            with self.autocast:
-                output = policy(images, first, self.memory, **in_place)
-            self.memory = output.memory
-            log_prob(output, *sample_actions(output))
-            return n
+        def steps() -> int:
+            with self.autocast:  # around several steps, as Collector.collect has it
+                for _ in range(8):
+                    output = policy(images, first, self.memory, **in_place)
+                    self.memory = output.memory
+                    log_prob(output, *sample_actions(output))
+            return 8 * n
 
-        return step
+        return steps
 
     def fragment(self) -> dict[str, torch.Tensor]:
         b, t = self.args.batch_size, self.args.fragment_length
@@ -381,12 +383,13 @@ class Side:
             return args.uses * fragment["first"].numel()
 
         # Ours: log-probabilities are stored when acting; the reference policy sees a fragment once, however often it is
-        # used, and only the heads run again; only a stale fragment (every use but the first) is passed anew.
+        # used, and only the heads run again; only a stale fragment (every use but the first) is passed anew, or all in
+        # bfloat16 (Learner.see_anew).
         def ours() -> int:
             self.policy.zero_grad(set_to_none=True)
             latents = self.passes(reference_policy, fragment, encode=True)
             for use in range(args.uses):
-                if use > 0:
+                if use > 0 or self.bfloat16:
                     for output, chunk in zip(self.passes(self.policy, fragment), chunks, strict=True):
                         log_prob(output, chunk["buttons"], chunk["camera"])
                 for _ in range(args.epochs):
@@ -447,10 +450,71 @@ def benchmark_passes(args: Args) -> None:
     console.print(f"largest difference between the sides' outputs in float32: {difference:.1e}")
 
 
+# A WHOLE RUN
+
+
+def run_settings(args: Args, dtype: str) -> ppo.Args:
+    """The quick start, or VPT's own settings cut down to what a CPU does in minutes."""
+    common = {"dtype": dtype, "record_video_interval": 0, "num_iterations": args.iterations + 1}
+    if args.size == "small":
+        return ppo.Args(**common)
+    paper = {"learning_rate": 2e-5, "kl_divergence_coef_rho": 0.2, "entropy_bonus_coef": 0.0, "fragment_length": 64}
+    paper |= {"context_length": 64, "num_envs": 4, "batch_size_per_gpu": 1, "batches_per_iteration": 4}
+    return ppo.Args(**common, **paper)
+
+
+def measure_run(dtype: str, args: Args) -> dict[str, float]:
+    """Sums over `iterations` iterations of the online script's trainer, after one to warm up."""
+    torch.set_num_threads(args.threads)
+    keep_freed_memory()
+    settings = run_settings(args, dtype)
+    torch.manual_seed(settings.seed)
+    policy = VPTPolicy(NET_ARGS[args.size])
+    size = tuple(policy.net_args["img_shape"][1::-1])
+    envs = minestudio_envs.make_vec(
+        ppo.env_generator, settings.num_envs, seed=1, obs_size=size, copy=False, stagger=True
+    )
+    trainer = ppo.Trainer(settings, policy, envs, Path("output/benchmark"), torch.device("cpu"))
+    sums = dict.fromkeys(("rollout", "transfer", "prox_pass", "update", "env_steps", "trained_steps", "seconds"), 0.0)
+    for iteration in range(args.iterations + 1):
+        before = trainer.collector.global_step, trainer.learner.trained_steps
+        trainer.replay.seconds, began = 0.0, time.perf_counter()
+        trainer.collect()
+        rollout = time.perf_counter() - began - trainer.replay.seconds
+        metrics = trainer.update()
+        if iteration > 0:
+            sums["rollout"] += rollout
+            sums["transfer"] += trainer.replay.seconds
+            for name in ("prox_pass", "update"):
+                sums[name] += metrics[f"time/{name}"]
+            sums["env_steps"] += trainer.collector.global_step - before[0]
+            sums["trained_steps"] += trainer.learner.trained_steps - before[1]
+            sums["seconds"] += time.perf_counter() - began
+    trainer.close()
+    return sums | {"gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9}
+
+
+def benchmark_run(args: Args) -> None:
+    """The online script's own loop in the voxel engine -> a table."""
+    table = Table(title=f"ppo_vpt_online.py, {args.size}, {args.iterations} iterations, wall clock")
+    for column in ("", "SPS", "rollout SPS", "update frames/s", "rollout", "replay", "prox pass", "update", "peak GB"):
+        table.add_column(column, justify="right" if column else "left")
+    for dtype in args.dtypes:
+        r = in_own_process(measure_run, dtype, args)
+        rates = (r["env_steps"] / r["seconds"], r["env_steps"] / r["rollout"], r["trained_steps"] / r["update"])
+        shares = (r[phase] / r["seconds"] for phase in ("rollout", "transfer", "prox_pass", "update"))
+        cells = (*(f"{rate:,.0f}" for rate in rates), *(f"{share:.0%}" for share in shares), f"{r['gigabytes']:.1f}")
+        table.add_row(dtype, *cells)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
 def main(args: Args) -> None:
     if args.fragment_length % args.context_length:
         raise SystemExit("--fragment-length must be a multiple of --context-length")
-    benchmark_passes(args)
+    if args.what != "run":
+        benchmark_passes(args)
+    if args.what != "passes":
+        benchmark_run(args)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,15 @@ def keep_freed_memory() -> None:
             mallopt(option, value)
 
 
-def use_bfloat16(dtype: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16. auto: where the hardware multiplies bfloat16 matrices (CUDA, CPUs with AMX)."""
-    if dtype == "auto":
-        if device.type == "cuda":
-            return torch.cuda.is_bf16_supported(including_emulation=False)
-        return device.type == "cpu" and getattr(torch.cpu, "_is_amx_tile_supported", bool)()
-    return dtype == "bfloat16"
+def use_bfloat16(dtype: str, device: torch.device, hidsize: int) -> bool:
+    """Whether to compute in bfloat16. auto: where that is faster, on GPUs and on CPUs that multiply it themselves.
+
+    On a CPU only for policies of VPT's own sizes: narrow ones lose more in conversions than they win
+    (scripts/benchmark_training.py shows both).
+    """
+    if dtype != "auto":
+        return dtype == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return device.type == "cpu" and hidsize >= 512 and any(getattr(torch.cpu, name, bool)() for name in able)

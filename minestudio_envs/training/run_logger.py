@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,17 @@ def make_console() -> Console:
     handler = RichHandler(console=console, show_time=False, show_path=False)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler], force=True)
     return console
+
+
+def make_run_folder(runs: Path, name: str) -> Path:
+    """A new folder for a run: its name and the time."""
+    path = runs / f"{name}__{time.strftime('%Y%m%d-%H%M%S')}"
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:  # another run began in this second
+        path = path.with_name(f"{path.name}-{os.getpid()}")
+        path.mkdir()
+    return path
 
 
 class RunLogger:

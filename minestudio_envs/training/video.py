@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as iio
+import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -45,6 +45,7 @@ class VideoRecorder:
         self.finished: list[Path] = []
         self._path: Path | None = None  # of the running film
         self._file: Any = None  # opened with its first frame
+        self._stream: Any = None
         self._values: list[float | None] = []
         self._rewards: list[float] = []
 
@@ -75,18 +76,23 @@ class VideoRecorder:
             return
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = iio.imopen(self._path, "w", plugin="pyav")
-            self._file.init_video_stream("libx264", fps=self.fps)
+            self._file = av.open(self._path, "w")
+            # superfast: a quarter of the default's time, half as large again
+            self._stream = self._file.add_stream("libx264", rate=self.fps, options={"preset": "superfast"})
+            self._stream.width, self._stream.height = self.size
+            self._stream.pix_fmt = "yuv420p"
             self._values, self._rewards, reward = [], [], 0.0
         self._values.append(float(value) if value is not None and math.isfinite(value) else None)
         self._rewards.append(float(reward))
         frame = self.envs.frame(self.index, self.size)
-        self._file.write_frame(self.overlay.draw(frame, self._values, self._rewards, int(buttons), int(camera)))
+        frame = self.overlay.draw(frame, self._values, self._rewards, int(buttons), int(camera))
+        self._file.mux(self._stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
 
     def close(self) -> None:
         """Ends the film. What was filmed so far can be played."""
         path, file, self._path, self._file = self._path, self._file, None, None
         if file is not None:
+            file.mux(self._stream.encode())
             file.close()
             self.finished.append(path)
 

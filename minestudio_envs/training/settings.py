@@ -1,0 +1,98 @@
+"""Settings of a training run: from the command line or a checkpoint, checked before anything starts."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import tyro
+
+from minestudio_envs.training.checkpoints import CheckpointError, find_checkpoint, read_manifest
+
+T = TypeVar("T")
+
+
+def parse_args(args: type[T] | T, description: str | None = None, argv: Sequence[str] | None = None) -> T:
+    """`args`, a dataclass or an instance with other defaults, from the command line.
+
+    Each of the dataclass's bases is a group in --help, titled by its docstring; flags carry no group's name.
+    """
+    default = args() if isinstance(args, type) else args
+    bases = type(default).__bases__
+    split = dataclasses.make_dataclass("Split", [(base.__name__.removesuffix("Args"), base) for base in bases])
+    parts = [base(**{f.name: getattr(default, f.name) for f in dataclasses.fields(base)}) for base in bases]
+    config = (tyro.conf.OmitArgPrefixes,)
+    parsed = tyro.cli(split, args=argv, default=split(*parts), description=description, config=config)
+    values: dict[str, Any] = {}
+    for base in bases:
+        values |= vars(getattr(parsed, base.__name__.removesuffix("Args")))
+    return type(default)(**values)
+
+
+def command_line(args: type[T], description: str | None = None) -> T:
+    """`args` from the command line; with --resume, settings that are not given are the checkpoint's."""
+    parsed = parse_args(args, description)
+    if parsed.resume is None:
+        return parsed
+    folder = find_checkpoint(parsed.resume, runs_path(parsed.save_path))
+    try:
+        saved = args(**read_manifest(folder)["args"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder} was written with other settings than this code has: {error}") from error
+    return dataclasses.replace(parse_args(saved, description), resume=str(folder))
+
+
+def runs_path(save_path: str | None) -> Path:
+    """The folder of all runs."""
+    return Path.home() / "ray_results" if save_path is None else Path(save_path)
+
+
+def check_args(args: Any) -> None:
+    """Refuse settings that cannot work. Raises SystemExit with a message that names the flag."""
+
+    def refuse(name: str, fault: str) -> None:
+        raise SystemExit(f"--{name.replace('_', '-')} {getattr(args, name)} {fault}")
+
+    at_least_1 = (
+        "num_envs fragment_length num_iterations batch_size_per_gpu batches_per_iteration gradient_accumulation"
+    )
+    at_least_1 += " epochs_per_iteration context_length save_interval keep_interval video_fps max_chunks max_reuse"
+    at_least_1 += " fragments_per_chunk num_shards prefetch_batches"
+    at_least_0 = (
+        "learning_rate weight_decay adam_eps max_grad_norm ppo_clip ppo_policy_coef ppo_vf_coef is_clip vtrace_clip"
+    )
+    at_least_0 += " kl_divergence_coef_rho log_ratio_range record_video_interval vf_warmup inference_batch_size"
+    at_least_0 += (
+        " max_staleness replay_memory fragments_per_report sleep_epochs sleep_vf_coef sleep_kl_coef burn_in_length"
+    )
+    lowest = dict.fromkeys(at_least_1.split(), 1) | dict.fromkeys(at_least_0.split(), 0) | {"video_width": 32}
+    for name, low in lowest.items():
+        if not low <= getattr(args, name) < math.inf:
+            refuse(name, f"must be at least {low}")
+    for name in ("discount", "gae_lambda", "vf_ewma_beta", "coef_rho_decay"):
+        if not 0 <= getattr(args, name) <= 1:
+            refuse(name, "must be between 0 and 1")
+    fragments = args.batch_size_per_gpu * args.batches_per_iteration
+    if args.batches_per_iteration % args.gradient_accumulation:
+        refuse("gradient_accumulation", f"must divide --batches-per-iteration {args.batches_per_iteration}")
+    if args.batch_size_per_gpu % args.fragments_per_chunk:
+        refuse("fragments_per_chunk", f"must divide --batch-size-per-gpu {args.batch_size_per_gpu}")
+    if fragments > args.max_chunks * args.fragments_per_chunk:
+        refuse("max_chunks", f"cannot hold an iteration's {fragments} fragments, batch size times batches")
+    if args.memory == "burn-in" and args.burn_in_length >= args.fragment_length * args.fragments_per_chunk:
+        refuse("burn_in_length", "leaves no step of a chunk to train on")
+    if args.advantage == "vtrace" and args.loss == "behavior":
+        refuse("loss", "would weigh by pi / mu a second time beside --advantage vtrace: use decoupled")
+    if args.enable_ref_update and args.kl_divergence_coef_rho == 0:
+        raise SystemExit("--enable-ref-update needs a reference policy: --kl-divergence-coef-rho above 0")
+    try:
+        device = torch.device(args.device if args.device != "auto" else "cpu")
+    except RuntimeError as error:
+        refuse("device", f"is no torch device: {error}")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        refuse("device", "is not there, this torch sees no CUDA GPU: use --device cpu")
+    for name in ("weights_path", "temperature"):
+        if getattr(args, name) is not None and args.model_path is None:
+            refuse(name, "needs --model-path, which says which network it is for")
