@@ -895,7 +895,7 @@ class Collector:
 
     def state_dict(self) -> dict[str, Any]:
         """All of it but the weights, in plain values and tensors."""
-        return {name: getattr(self, name) for name in self.TENSORS} | {
+        return {name: tree_leaves(getattr(self, name)) for name in self.TENSORS} | {
             "action_rng": self.action_rng.get_state(),
             "global_step": self.global_step,
             "episodes": list(zip(self.episode_returns, self.episode_lengths, strict=True)),
@@ -913,7 +913,7 @@ class Collector:
             return
         self.envs.load_state_dict(state["envs"])
         for name in self.TENSORS:
-            for tensor, saved in zip(tree_leaves(getattr(self, name)), tree_leaves(state[name]), strict=True):
+            for tensor, saved in zip(tree_leaves(getattr(self, name)), state[name], strict=True):
                 tensor.copy_(saved)
 
 
@@ -1347,8 +1347,9 @@ class Trainer:
             self.fragments_collected = state["fragments_collected"]
             torch.set_rng_state(state["torch_rng"])
         except (KeyError, ValueError, TypeError, RuntimeError, OSError, pickle.UnpicklingError) as error:
+            reason = str(error).partition("\n")[0]
             raise CheckpointError(
-                f"{folder} does not fit this code or these settings ({type(error).__name__}: {error}). Resume it with "
+                f"{folder} does not fit this code or these settings ({type(error).__name__}: {reason}). Resume it with "
                 "those it was written with, or begin a new run from its policy.model and policy.weights"
             ) from error
         self.collector.version = self.saved_iteration = self.learner.iteration
