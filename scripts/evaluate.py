@@ -16,6 +16,7 @@ import json
 import logging
 import math
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,9 +86,11 @@ def check_args(args: Args) -> torch.device:
         refuse("temperature", "needs a policy: --checkpoint or --model-path")
     if args.output.is_dir():
         refuse("output", "is a folder: name a file in it")
-    for name, folder in {"output": args.output.parent, "video_dir": args.video_dir}.items():
+    for name in ("output", "video_dir") if args.videos else ("output",):
         try:
+            folder = args.video_dir if name == "video_dir" else args.output.parent
             folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
             refuse(name, f"cannot be written: {error}")
     device = ("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device
@@ -98,18 +101,16 @@ def check_args(args: Args) -> torch.device:
     return torch.device(device)
 
 
-def find_checkpoint(checkpoint: str, save_path: str) -> Path:
-    """The checkpoint's folder; of a run, or of all ("latest"), the newest good one. Raises CheckpointError."""
+def find_checkpoint(checkpoint: str, save_path: str) -> tuple[Path, dict]:
+    """Folder and manifest; of a run's checkpoints, or all ("latest"), the newest good one's. Raises CheckpointError."""
     latest = checkpoint == "latest"
     root, pattern = Path(save_path if latest else checkpoint), "*/" * latest + "checkpoints/iteration_*"
     folders = sorted(root.glob(pattern), key=lambda folder: (folder.stat().st_mtime_ns, folder.name), reverse=True)
     if not latest and not folders:
-        read_manifest(root)
-        return root
+        return root, read_manifest(root)
     for folder in folders:
         try:
-            read_manifest(folder)
-            return folder
+            return folder, read_manifest(folder)
         except CheckpointError as error:
             logger.warning(f"passed over: {error}")
     raise CheckpointError(f"--checkpoint {checkpoint}: no good one among the {len(folders)} of {root / pattern}")
@@ -118,10 +119,10 @@ def find_checkpoint(checkpoint: str, save_path: str) -> Path:
 def load_policy(args: Args) -> tuple[ppo.VPTPolicy, str]:
     """The policy and where it is from."""
     if args.checkpoint is not None:
-        folder = find_checkpoint(args.checkpoint, args.save_path)
+        folder, manifest = find_checkpoint(args.checkpoint, args.save_path)
         policy = ppo.load_openai_policy(folder / "policy.model", folder / "policy.weights", args.temperature)
-        # for the films, which show values in units of reward
-        policy.value_head.normalizer.enabled = read_manifest(folder)["args"]["use_normalized_vf"]
+        # films show values in units of reward
+        policy.value_head.normalizer.enabled = manifest.get("args", {}).get("use_normalized_vf", True)
         return policy, str(folder)
     if args.model_path is not None:
         policy = ppo.load_openai_policy(args.model_path, args.weights_path, args.temperature)
@@ -237,17 +238,18 @@ def summarize(episodes: list[dict], success_return: float | None = None) -> dict
     }
 
 
-def make_table(s: dict[str, Any], title: str, success_return: float | None) -> Table:
+def make_table(s: dict[str, Any], rows: dict[str, str], success_return: float | None) -> Table:
+    """The statistics below `rows`."""
     spread = s["return_std"] is not None
     half = f"± {s['return_ci95'][1] - s['return_mean']:.3f} (95 %, Student's t)" if spread else "(one has no interval)"
-    rows = {"episodes": f"{s['episodes']}", "mean return": f"{s['return_mean']:.3f} {half}"}
+    rows |= {"episodes": f"{s['episodes']}", "mean return": f"{s['return_mean']:.3f} {half}"}
     rows |= {"standard deviation": f"{s['return_std']:.3f}"} if spread else {}
     rows["least, greatest"] = f"{s['return_min']:.3f}, {s['return_max']:.3f}"
     rows["mean length"] = f"{s['length_mean']:.1f} steps"
     if success_return is not None:
         low, high = s["success_ci95"]
         rows[f"return >= {success_return:g}"] = f"{s['success_rate']:.1%}, {low:.1%} to {high:.1%} (95 %, Wilson)"
-    table = Table(title=title, show_header=False)
+    table = Table(show_header=False)
     for row in (rows | {"SPS, filming included": f"{s['SPS']:,.0f}"}).items():
         table.add_row(*row)
     return table
@@ -278,6 +280,7 @@ def main(args: Args) -> dict[str, Any]:
     progress = Progress(*columns, TimeRemainingColumn(), console=console)
     bar = progress.add_task("", total=args.episodes)
     show = lambda done, steps: progress.update(bar, completed=done, description=f"{steps:,} steps")  # noqa: E731
+    envs.reset(seed=args.seed)  # compiles the engine, if that was not yet done
     began = time.perf_counter()
     try:
         with progress:
@@ -297,8 +300,8 @@ def main(args: Args) -> dict[str, Any]:
         "episodes": episodes,
     }
     args.output.write_text(json.dumps(report, indent=1, default=str) + "\n")
-    title = f"{origin}{', deterministic' if args.deterministic else ''}\non {task_name}"
-    console.print(make_table(statistics, title, args.success_return))
+    about = {"policy": origin + ", deterministic" * args.deterministic, "task": task_name}
+    console.print(make_table(statistics, about, args.success_return))
     console.print(*report["films"], args.output, sep="\n")
     return report
 

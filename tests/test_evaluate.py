@@ -165,6 +165,7 @@ def test_the_same_seed_gives_the_same_numbers_and_only_sampling_takes_other_acti
     def outcome(**settings):
         envs = StubEnvs([4, 6], pay=lambda buttons: (buttons % 101).float())
         report = run(envs, episodes=4, **settings)
+        assert envs.seed == settings["seed"]
         return {**report, "statistics": report["statistics"] | {"SPS": 0}}, envs.actions
 
     one, other, likeliest = outcome(seed=3), outcome(seed=4), outcome(seed=3, deterministic=True)

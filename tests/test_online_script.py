@@ -82,13 +82,23 @@ def test_a_second_interrupt_leaves_at_once(tmp_path):
     assert not list((tmp_path / "out").glob("*/checkpoints/iteration_*"))
 
 
-def test_wandb_gets_the_metrics_and_the_video(tmp_path, monkeypatch):
+def test_wandb_and_tensorboard_get_the_metrics_and_the_films(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    output, _ = run(tmp_path, *QUICK, "--track", "--num-iterations", "2")
+    flags = ["--track", "--project", "cows", "--name", "bow_cow", "--tensorboard", "--num-iterations", "2"]
+    films = ["--video-output-dir", tmp_path / "films", "--video-fps", "10", "--fragments-per-report", "8"]
+    output, path = run(tmp_path, *QUICK, *flags, *films)
     (folder,) = (tmp_path / "wandb").glob("offline-run-*")
     assert len(list(folder.glob("files/media/videos/videos/*.mp4"))) == 1, output
     record = next(folder.glob("run-*.wandb")).read_bytes()
-    assert b"losses/policy_loss" in record and b"charts/episodic_return" in record
+    for part in (b"losses/policy_loss", b"charts/episodic_return", b"cows", path.name.encode()):
+        assert part in record
+    assert path.name.startswith("bow_cow__1__")
+    assert len(list(path.glob("tensorboard/events*"))) == 1
+    film = iio.immeta(tmp_path / "films" / "iteration_000001.mp4", plugin="pyav")
+    assert film["fps"] == 10 and not (path / "videos").exists()
+    # two rounds of 8 fragments in each iteration, each reported, and the row of the iteration
+    rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert [row.get("charts/iteration") for row in rows] == [None, None, 1, None, None, 2]
 
 
 def test_two_runs_of_the_same_second_get_folders_of_their_own(tmp_path):

@@ -125,14 +125,15 @@ def drop_rows_after(path: Path, iteration: int) -> None:
     """Shorten a metrics.jsonl to the rows up to `iteration`; a half line that a killed run left goes too."""
     if not path.exists():
         return
-    rows = []
+    rows, kept = [], 0
     for line in path.read_text().splitlines():
         try:
-            row = json.loads(line)
+            done = json.loads(line).get("charts/iteration")  # reports between iterations have none
         except ValueError:
             continue
-        if row.get("charts/iteration", math.inf) <= iteration:
-            rows.append(line + "\n")
+        rows.append(line + "\n")
+        if done is not None and done <= iteration:
+            kept = len(rows)
     aside = path.with_suffix(f".{os.getpid()}.tmp")
-    aside.write_text("".join(rows))
+    aside.write_text("".join(rows[:kept]))
     os.replace(aside, path)
