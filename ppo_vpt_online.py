@@ -4,7 +4,7 @@
     python ppo_vpt_online.py --num-iterations 3                 # a first look: checkpoint, video, metrics
     python ppo_vpt_online.py --resume latest                    # go on where the newest run stopped
     python ppo_vpt_online.py --model-path foundation-model-1x.model --weights-path foundation-model-1x.weights \\
-        --learning-rate 2e-5 --num-envs 8                       # real VPT files; see the README for VPT's own settings
+        --num-envs 8 --batch-size-per-gpu 1 --learning-rate 2e-5 --kl-divergence-coef-rho 0.2 --entropy-bonus-coef 0
     python ppo_vpt_online.py --help                             # every setting
 
 What a run writes under output/<run>/: metrics.jsonl (a row for each iteration), videos/*.mp4, checkpoints/*/ with the
@@ -74,7 +74,7 @@ class RunArgs:
     save_path: str | None = "output"  # folder of all runs; none: ~/ray_results
     save_interval: int = 15  # iterations between checkpoints; one more at the end
     keep_interval: int = 60  # checkpoints at multiples of this many iterations stay, of the others the newest
-    resume: str | None = None  # a checkpoint's folder, or "latest"; settings not given come from the checkpoint too
+    resume: str | None = None  # a checkpoint or run folder, or "latest"; settings not given are the checkpoint's
     resume_optimizer: bool = True  # take the optimizer's state from the checkpoint too
 
 
@@ -149,9 +149,7 @@ class AlgorithmArgs:
     advantage: Literal["gae", "vtrace"] = "gae"  # how advantages and returns are estimated
     vtrace_clip: float = 1.0  # V-trace's rho-bar and c-bar
     normalize_advantage_full_batch: bool = True  # over the whole iteration; no: in each micro-batch
-    loss: Literal["decoupled", "behavior", "proximal"] = (
-        "decoupled"  # what corrects for stale fragments: see the README
-    )
+    loss: Literal["decoupled", "behavior", "proximal"] = "decoupled"  # what corrects for stale fragments
     is_clip: float = 2.0  # bound on decoupled's weight, pi_prox / pi_behavior
     memory: Literal["stored", "burn-in", "zero"] = "stored"  # what a chunk's first step remembers when trained on
     burn_in_length: int = 16  # burn-in: a chunk's first steps, which only refresh the stored memory

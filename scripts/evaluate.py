@@ -35,7 +35,7 @@ from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingC
 from rich.table import Table
 
 import minestudio_envs
-from minestudio_envs.training.checkpoints import CheckpointError, read_manifest
+from minestudio_envs.training.checkpoints import CheckpointError, find_checkpoint, read_manifest
 from minestudio_envs.training.hardware import keep_freed_memory
 from minestudio_envs.training.run_logger import make_console
 from minestudio_envs.training.video import VideoRecorder
@@ -101,25 +101,11 @@ def check_args(args: Args) -> torch.device:
     return torch.device(device)
 
 
-def find_checkpoint(checkpoint: str, save_path: str) -> tuple[Path, dict]:
-    """Folder and manifest; of a run's checkpoints, or all ("latest"), the newest good one's. Raises CheckpointError."""
-    latest = checkpoint == "latest"
-    root, pattern = Path(save_path if latest else checkpoint), "*/" * latest + "checkpoints/iteration_*"
-    folders = sorted(root.glob(pattern), key=lambda folder: (folder.stat().st_mtime_ns, folder.name), reverse=True)
-    if not latest and not folders:
-        return root, read_manifest(root)
-    for folder in folders:
-        try:
-            return folder, read_manifest(folder)
-        except CheckpointError as error:
-            logger.warning(f"passed over: {error}")
-    raise CheckpointError(f"--checkpoint {checkpoint}: no good one among the {len(folders)} of {root / pattern}")
-
-
 def load_policy(args: Args) -> tuple[ppo.VPTPolicy, str]:
     """The policy and where it is from."""
     if args.checkpoint is not None:
-        folder, manifest = find_checkpoint(args.checkpoint, args.save_path)
+        folder = find_checkpoint(args.checkpoint, args.save_path)
+        manifest = read_manifest(folder)
         policy = ppo.load_openai_policy(folder / "policy.model", folder / "policy.weights", args.temperature)
         # films show values in units of reward
         policy.value_head.normalizer.enabled = manifest.get("args", {}).get("use_normalized_vf", True)

@@ -68,7 +68,9 @@ def read_manifest(folder: str | Path) -> dict:
     """The manifest of a checkpoint whose files are all what was written. Raises CheckpointError."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such checkpoint folder. Pass .../checkpoints/iteration_NNNNNN, or latest")
+        raise CheckpointError(
+            f"{folder}: no such folder. Pass a run's folder, one of its checkpoints/iteration_NNNNNN, or latest"
+        )
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         version = manifest["format"]
@@ -88,24 +90,26 @@ def read_manifest(folder: str | Path) -> dict:
     return manifest
 
 
-def find_checkpoint(resume: str, save_path: str | Path) -> Path:
-    """The checkpoint that `resume` means: a folder, or "latest", the newest good one of all runs under `save_path`.
+def find_checkpoint(which: str, save_path: str | Path) -> Path:
+    """A checkpoint's folder; a run's folder: its newest good one; "latest": that of all runs under `save_path`.
 
-    "latest" passes over broken ones with a warning. Raises CheckpointError when there is none.
+    Broken ones are passed over with a warning. Raises CheckpointError when there is none.
     """
-    if resume != "latest":
-        read_manifest(resume)
-        return Path(resume)
+    pattern = "*/checkpoints/iteration_*" if which == "latest" else "checkpoints/iteration_*"
+    root = Path(save_path if which == "latest" else which)
     # a folder's time is when its manifest was written; the number decides if a clock is too coarse
-    folders = [folder for folder in Path(save_path).glob("*/checkpoints/iteration_*") if folder.is_dir()]
+    folders = [folder for folder in root.glob(pattern) if folder.is_dir()]
     folders.sort(key=lambda folder: (folder.stat().st_mtime_ns, folder.name), reverse=True)
+    if which != "latest" and not folders:
+        read_manifest(root)
+        return root
     for folder in folders:
         try:
             read_manifest(folder)
             return folder
         except CheckpointError as error:
             logger.warning(f"passed over: {error}")
-    raise CheckpointError(f"--resume latest: no good checkpoint in {len(folders)} folders {save_path}/*/checkpoints/*")
+    raise CheckpointError(f"{which}: no good checkpoint in {len(folders)} folders {root / pattern}")
 
 
 def remove_old_checkpoints(newest: Path, keep_interval: int) -> None:

@@ -74,6 +74,8 @@ def check_args(args: Any) -> None:
     for name in ("discount", "gae_lambda", "vf_ewma_beta", "coef_rho_decay"):
         if not 0 <= getattr(args, name) <= 1:
             refuse(name, "must be between 0 and 1")
+    if args.temperature is not None and not 0 < args.temperature < math.inf:
+        refuse("temperature", "must be positive")
     fragments = args.batch_size_per_gpu * args.batches_per_iteration
     if args.batches_per_iteration % args.gradient_accumulation:
         refuse("gradient_accumulation", f"must divide --batches-per-iteration {args.batches_per_iteration}")
