@@ -36,7 +36,6 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from torch.utils._pytree import tree_leaves
 
 import minestudio_envs
 from minestudio_envs.training.checkpoints import (
@@ -61,7 +60,10 @@ from minestudio_envs.training.vpt_files import (
 )
 
 
-# SETTINGS. VPT's own values, where they differ, are in brackets (arXiv 2206.11795, appendix G).
+# SETTINGS. VPT's own values, where they differ, are in brackets (arXiv 2206.11795, appendix G). Other defaults than in
+# MineStudio's document are because the quick start is a short run of a small policy on a CPU, from random weights: many
+# short fragments, each used once while fresh; a high learning rate, a short horizon; an entropy bonus and no KL, as in
+# VPT's runs from scratch; few checkpoints and films, which would cost more than they show.
 @dataclass
 class RunArgs:
     """The run"""
@@ -123,7 +125,7 @@ class ReplayArgs:
     max_chunks: int = 4800  # chunks kept at most; the oldest goes first
     max_reuse: int = 1  # iterations that may use a chunk; so many times fewer are collected
     max_staleness: int = 2  # iterations of learning after which a chunk is dropped
-    replay_memory: float = 4.0  # GB of chunks kept in memory; if max_chunks would need more, they go to database_path
+    replay_memory: float = 4.0  # GB of chunks kept on the policy's device; may they need more, they go to database_path
     database_path: str = "output/replay_buffer_cache"  # folder of HDF5 files, one for each chunk
     num_shards: int = 8  # folders that the HDF5 files are spread over
     prefetch_batches: int = 2  # micro-batches read ahead from the HDF5 files
@@ -178,7 +180,7 @@ class Args(RunArgs, PolicyArgs, RolloutArgs, ReplayArgs, AlgorithmArgs, LogArgs)
 SMALL_NET_ARGS = {
     "attention_heads": 4,
     "attention_mask_style": "clipped_causal",
-    "attention_memory_size": 64,
+    "attention_memory_size": 64,  # less `timesteps`: the steps that are remembered
     "diff_mlp_embedding": False,
     "hidsize": 128,
     "img_shape": [32, 32, 3],
@@ -192,7 +194,7 @@ SMALL_NET_ARGS = {
     "pointwise_use_activation": False,
     "recurrence_is_residual": True,
     "recurrence_type": "transformer",
-    "timesteps": 32,
+    "timesteps": 32,  # has no other use
     "use_pointwise_layer": True,
     "use_pre_lstm_ln": False,
 }
@@ -752,16 +754,16 @@ class Fragments(NamedTuple):
     truncated: torch.Tensor  # bool [C, S]
     valid: torch.Tensor  # bool [C, S]: False where the environment only reset and the action was ignored
     versions: torch.Tensor  # int64 [C, S]: of the weights that acted
-    keys: torch.Tensor  # float32 [C, L, m, d]: the policy's memory before the first step, oldest first
+    memory_keys: torch.Tensor  # float32 [C, L, m, d]: the policy's memory before the first step, oldest first
     memory_values: torch.Tensor  # float32 [C, L, m, d]
     memory_valid: torch.Tensor  # bool [C, m]
-    reference_latents: (
-        torch.Tensor
-    )  # float32 [C, S, d]: what the reference's heads turn into log-probabilities; or S = 0
+    reference_latents: torch.Tensor  # float32 [C, S, d]: its heads make log-probabilities of them; or S = 0
 
     def memory(self) -> VPTMemory:
-        cursor = torch.zeros((), dtype=torch.int64, device=self.keys.device)
-        return VPTMemory(self.keys.transpose(0, 1), self.memory_values.transpose(0, 1), self.memory_valid, cursor)
+        cursor = torch.zeros((), dtype=torch.int64, device=self.memory_keys.device)
+        return VPTMemory(
+            self.memory_keys.transpose(0, 1), self.memory_values.transpose(0, 1), self.memory_valid, cursor
+        )
 
     def rows(self, index: Any) -> "Fragments":
         """The chunks that `index` selects; a slice gives views."""
@@ -772,7 +774,7 @@ class Fragments(NamedTuple):
         d, m = net_args["hidsize"], net_args["attention_memory_size"] - net_args["timesteps"]
         shapes = {
             **{"images": (steps + 1, *net_args["img_shape"]), "first": (steps + 1,), "values": (steps + 1,)},
-            **dict.fromkeys(("keys", "memory_values"), (net_args["n_recurrence_layers"], m, d)),
+            **dict.fromkeys(("memory_keys", "memory_values"), (net_args["n_recurrence_layers"], m, d)),
             **{"memory_valid": (m,), "reference_latents": (steps if reference else 0, d)},
         }
         types = {"images": torch.uint8, **dict.fromkeys(("buttons", "camera", "versions"), torch.int64)}
@@ -816,23 +818,25 @@ class Collector:
         self.next_first = torch.ones(n, dtype=torch.bool)
         self.next_done = torch.zeros(n, dtype=torch.bool)
         self.last_reward = torch.zeros(n)
+        self.steps = args.fragment_length * args.fragments_per_chunk
+        self.t = 0  # steps that the chunks in progress have
+        self.chunks = Fragments.empty(n, self.steps, policy.net_args, reference is not None, device)
+        self.ended = torch.zeros(3, n, self.steps)  # of episodes, where they ended: 1, return, length
 
     @torch.no_grad()
     def collect(self) -> Fragments | None:
-        """A chunk of every environment; None after an interrupt."""
-        args = self.args
-        steps = args.fragment_length * args.fragments_per_chunk
-        shape = (args.num_envs, steps, self.policy.net_args, self.reference is not None)
-        chunks = Fragments.empty(*shape, self.device)
-        chunks.versions.fill_(self.version)
-        memory = VPTMemory.cat([memory.ordered() for memory in self.memories])
-        for to, tensor in zip((chunks.keys, chunks.memory_values), (memory.keys, memory.values), strict=True):
-            to.copy_(tensor.transpose(0, 1))
-        chunks.memory_valid.copy_(memory.valid)
-        ended = []
+        """A chunk of every environment; None after an interrupt, and the next call goes on there."""
+        chunks, steps = self.chunks, self.steps
+        if self.t == 0:
+            chunks.versions.fill_(self.version)
+            memory = self.whole(self.memories).ordered()
+            chunks.memory_keys.copy_(memory.keys.transpose(0, 1))
+            chunks.memory_values.copy_(memory.values.transpose(0, 1))
+            chunks.memory_valid.copy_(memory.valid)
         with self.autocast:  # around all steps: leaving it would drop the weights' bfloat16 copies
-            for t in range(steps):
-                ended.append(self.step(chunks, t))
+            while self.t < steps:
+                self.step(chunks, self.t)
+                self.t += 1
                 if self.interrupted:
                     return None
         chunks.images[:, steps], chunks.first[:, steps] = self.next_obs, self.next_first
@@ -842,13 +846,20 @@ class Collector:
             chunks.values[at, steps:] = self.policy.denormalize(output.vpred)
         self.remember_reference(chunks)
         self.global_step += int(chunks.valid.sum())
-        for done, returns, lengths in ended:  # read once for a chunk, so that no step waits for a GPU
-            self.episode_returns.extend(returns[done].tolist())
-            self.episode_lengths.extend(lengths[done].tolist())
+        for _, returns, length in self.ended[:, self.ended[0] > 0].t().tolist():  # only now, so that no step waits
+            self.episode_returns.append(returns)
+            self.episode_lengths.append(length)
+        self.t, self.chunks = 0, Fragments(*(torch.empty_like(tensor) for tensor in chunks))
         return chunks
 
-    def step(self, chunks: Fragments, t: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Acts once in all environments and writes step `t` -> (ended, return, length) of episodes, [N] each."""
+    @staticmethod
+    def whole(memories: list[VPTMemory]) -> VPTMemory:
+        """That of all environments; their cursors move together."""
+        keys, values, valid, cursors = zip(*memories, strict=True)
+        return VPTMemory(torch.cat(keys, 1), torch.cat(values, 1), torch.cat(valid), cursors[0])
+
+    def step(self, chunks: Fragments, t: int) -> None:
+        """Acts once in all environments and writes step `t`."""
         now = slice(t, t + 1)
         chunks.images[:, t], chunks.first[:, t] = self.next_obs, self.next_first
         for at, memory in zip(self.acting, self.memories, strict=True):
@@ -869,7 +880,8 @@ class Collector:
         chunks.truncated[:, t] = truncated
         self.last_reward, self.next_obs = rewards, obs["image"]
         self.next_first, self.next_done = self.next_done, terminated | truncated
-        return infos["_episode"], infos["episode"]["r"], infos["episode"]["l"]
+        for i, value in enumerate((infos["_episode"], infos["episode"]["r"], infos["episode"]["l"])):
+            self.ended[i, :, t] = value
 
     def remember_reference(self, chunks: Fragments) -> None:
         """The reference policy sees the same steps with a memory of its own, carried from chunk to chunk.
@@ -886,14 +898,23 @@ class Collector:
 
     def reference_is_now_the_policy(self) -> None:
         """After the reference took the policy's weights: what that remembers is what the reference remembers."""
-        memory = VPTMemory.cat([memory.ordered() for memory in self.memories])
-        self.reference_memories = [VPTMemory(*(x.clone() for x in memory.rows(at))) for at in self.watching]
+        self.spread(self.whole(self.memories), self.watching, self.reference_memories)
 
-    TENSORS = ("next_obs", "next_first", "next_done", "last_reward", "memories", "reference_memories")
+    @staticmethod
+    def spread(whole: VPTMemory, parts: list[slice], memories: list[VPTMemory]) -> None:
+        for at, memory in zip(parts, memories, strict=True):
+            for tensor, value in zip(memory, whole.rows(at), strict=True):
+                tensor.copy_(value)
+
+    BUFFERS = ("next_obs", "next_first", "next_done", "last_reward")
 
     def state_dict(self) -> dict[str, Any]:
         """All of it but the weights, in plain values and tensors."""
-        return {name: tree_leaves(getattr(self, name)) for name in self.TENSORS} | {
+        return {name: getattr(self, name) for name in self.BUFFERS} | {
+            "t": self.t,
+            "in_progress": [*self.chunks, self.ended] if self.t else [],
+            "memory": list(self.whole(self.memories)),
+            "reference_memory": list(self.whole(self.reference_memories)) if self.reference is not None else None,
             "action_rng": self.action_rng.get_state(),
             "global_step": self.global_step,
             "episodes": list(zip(self.episode_returns, self.episode_lengths, strict=True)),
@@ -910,9 +931,14 @@ class Collector:
             logger.warning("these environments cannot be saved: new episodes begin, and the run is not bit for bit")
             return
         self.envs.load_state_dict(state["envs"])
-        for name in self.TENSORS:
-            for tensor, saved in zip(tree_leaves(getattr(self, name)), state[name], strict=True):
-                tensor.copy_(saved)
+        self.t = state["t"]
+        for name in self.BUFFERS:
+            getattr(self, name).copy_(state[name])
+        for tensor, saved in zip([*self.chunks, self.ended] if self.t else [], state["in_progress"], strict=True):
+            tensor.copy_(saved)
+        self.spread(VPTMemory(*state["memory"]), self.acting, self.memories)
+        if self.reference is not None:
+            self.spread(VPTMemory(*state["reference_memory"]), self.watching, self.reference_memories)
 
 
 class Targets(NamedTuple):
@@ -922,7 +948,7 @@ class Targets(NamedTuple):
     weights: torch.Tensor  # w of the policy loss
     advantages: torch.Tensor
     returns: torch.Tensor
-    values: torch.Tensor  # of the policy as the iteration began
+    oldvpreds: torch.Tensor  # value predictions as the iteration began, in the normalizer's space
     valid: torch.Tensor  # bool [C, S]
 
     def at(self, rows: Any, steps: slice = slice(None)) -> "Targets":
@@ -1014,11 +1040,13 @@ class Learner:
         oldlogprobs, weights = off_policy_terms(args.loss, proxlogprobs, logprobs, args.is_clip, args.log_ratio_range)
         if args.advantage == "vtrace":
             weights = torch.ones_like(weights)  # the correction is in the advantages already
-        metrics = off_policy_metrics(chunks, self.iteration, self.optimizer_steps, logrho, weights, valid, args.is_clip)
+        now = (self.iteration, self.optimizer_steps)
+        metrics = off_policy_metrics(chunks, *now, logrho, logrho.exp().clamp(max=args.is_clip), valid, args.is_clip)
         residual = masked_mean((returns - values) ** 2, valid)
         variance = masked_mean((returns - masked_mean(returns, valid)) ** 2, valid)
         metrics["losses/explained_variance"] = float(1 - residual / variance)  # nan or -inf where all returns are equal
-        return Targets(oldlogprobs, weights, advantages, returns, values, valid), metrics
+        oldvpreds = self.policy.value_head.normalizer.normalize(values)
+        return Targets(oldlogprobs, weights, advantages, returns, oldvpreds, valid), metrics
 
     def memory(self, batch: Fragments) -> VPTMemory:
         """What is remembered at the chunks' first steps. Stored keys and values are as stale as their chunk."""
@@ -1104,6 +1132,8 @@ class Learner:
         for steps in self.pieces:
             t = targets.at(slice(None), steps)
             loss, metrics, memory = losses(rows, steps, batch, t, memory)
+            if loss.shape != t.valid.shape:
+                raise ValueError(f"the loss must be that of each step, {list(t.valid.shape)}, not {list(loss.shape)}")
             (torch.where(t.valid, loss, 0.0).sum() / count).backward()
             for name, value in (metrics | {"steps": torch.ones_like(loss)}).items():
                 value = torch.where(t.valid, value.detach(), 0.0)
@@ -1115,7 +1145,7 @@ class Learner:
 
     def value_losses(self, vpred: torch.Tensor, t: Targets) -> torch.Tensor:
         normalize, clip = self.policy.value_head.normalizer.normalize, self.args.ppo_clip
-        return value_loss(vpred, normalize(t.returns), normalize(t.values), clip if self.args.clip_vloss else None)
+        return value_loss(vpred, normalize(t.returns), t.oldvpreds, clip if self.args.clip_vloss else None)
 
     def wake_losses(self, rows: torch.Tensor, steps: slice, batch: Fragments, t: Targets, memory: VPTMemory):
         """PPO: steps `steps` of chunks `rows` -> (loss [B, t], metrics [B, t] each, memory)."""
@@ -1129,8 +1159,9 @@ class Learner:
         v_loss = self.value_losses(output.vpred, t)
         with torch.set_grad_enabled(args.entropy_bonus_coef != 0):
             entropy_bonus = entropy(output)
+        # [B, t], not averaged: that is done where the steps that count are known.
         loss = args.ppo_policy_coef * pg_loss + args.ppo_vf_coef * v_loss - args.entropy_bonus_coef * entropy_bonus
-        ratio = logratio.detach().exp()
+        ratio, fresh = logratio.detach().exp(), batch.versions[:, steps] == self.iteration
         metrics = {
             "losses/policy_loss": pg_loss,
             "losses/value_loss": v_loss,
@@ -1138,6 +1169,7 @@ class Learner:
             "losses/approx_kl": (ratio - 1) - logratio,  # http://joschu.net/blog/kl-approx.html
             "losses/clipfrac": ((ratio - 1).abs() > args.ppo_clip).float(),
             "invariants/first_log_ratio": logratio.abs(),
+            "invariants/fresh_log_prox_behavior": torch.where(fresh, newlogprob - batch.logprobs[:, steps], 0.0).abs(),
         }
         if self.reference is not None:
             pair = self.reference.heads(batch.reference_latents[:, steps]), output
@@ -1156,21 +1188,26 @@ class Learner:
     def sleep(self, replay: Replay, chunks: list[Chunk], targets: Targets) -> dict[str, float]:
         """Phasic policy gradient's auxiliary phase (arXiv 2009.04416): values teach the trunk, actions stay put."""
         teacher = copy.deepcopy(self.policy).requires_grad_(False)
-        asleep = []  # the teacher's latents
+        teacher_latents = []
         batches = groups(chunks, self.micro_batch)
         for batch in replay.batches(batches, self.device):
+            if self.interrupted:
+                return {}
             memory, latents = self.memory(batch), []
             for steps in self.pieces:
                 with torch.no_grad():
                     x, memory = self.encode(batch, steps, memory)
                 latents.append(x)
-            asleep.append(torch.cat(latents, 1))
-        asleep = torch.cat(asleep)
+            teacher_latents.append(torch.cat(latents, 1))
+        teacher_latents = torch.cat(teacher_latents)
 
         def losses(rows: torch.Tensor, steps: slice, batch: Fragments, t: Targets, memory: VPTMemory):
             latents, memory = self.encode(batch, steps, memory)
             output = self.policy.heads(latents, memory)
-            v_loss, kl = self.value_losses(output.vpred, t), kl_divergence(teacher.heads(asleep[rows, steps]), output)
+            v_loss, kl = (
+                self.value_losses(output.vpred, t),
+                kl_divergence(teacher.heads(teacher_latents[rows, steps]), output),
+            )
             loss = self.args.sleep_vf_coef * v_loss + self.args.sleep_kl_coef * kl
             return loss, {"losses/value_loss": v_loss, "losses/kl": kl}, memory
 
@@ -1204,7 +1241,10 @@ class Learner:
             setattr(self, name, state[name])
         self.rng.bit_generator.state = state["rng"]
         if optimizer:
+            settings = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
             self.optimizer.load_state_dict(state["optimizer"])
+            for group, own in zip(self.optimizer.param_groups, settings, strict=True):
+                group.update(own)  # flags given anew hold
 
 
 # ===== end of the shared block =====
@@ -1241,11 +1281,8 @@ class Trainer:
         gigabytes = chunks * sum(tensor.numel() * tensor.element_size() for tensor in one) / 1e9
         if gigabytes <= args.replay_memory:
             return None
-        path = Path(args.database_path) / self.run_path.name
-        logger.info(f"replay: up to {gigabytes:.1f} GB, more than --replay-memory {args.replay_memory}: kept in {path}")
-        store = FragmentStore(path, args.num_shards)
-        store.clear()
-        return store
+        logger.info(f"replay: up to {gigabytes:.1f} GB, more than --replay-memory {args.replay_memory}: kept on disk")
+        return FragmentStore.temporary(args.database_path, args.num_shards)
 
     @property
     def interrupted(self) -> bool:
@@ -1306,7 +1343,7 @@ class Trainer:
         """A checkpoint's folder, complete or not there."""
         iteration = self.learner.iteration
         folder = self.run_path / "checkpoints" / f"iteration_{iteration:06d}"
-        if iteration == self.saved_iteration:  # an interrupt came before another iteration was done
+        if iteration == self.saved_iteration and folder.exists():  # an interrupt came before another iteration was done
             return folder
         with write_checkpoint(folder, iteration=iteration, args=dataclasses.asdict(self.args)) as aside:
             save_vpt_policy(self.policy, aside / "policy.model", aside / "policy.weights")
@@ -1327,15 +1364,18 @@ class Trainer:
 
     def shapes(self) -> dict[str, Any]:
         names = ("num_envs", "fragment_length", "fragments_per_chunk")
-        return {name: getattr(self.args, name) for name in names} | {"net_args": self.policy.net_args}
+        own = {"reference policy": self.reference is not None}
+        return own | {name: getattr(self.args, name) for name in names} | self.policy.net_args
 
     def load(self, folder: Path) -> None:
         """Go on from a checkpoint, as if the run had never stopped. Raises CheckpointError."""
         try:
             state = torch.load(folder / "trainer.pt", map_location="cpu", weights_only=True)
-            for name, value in self.shapes().items():
-                if state["shapes"][name] != value:
-                    raise ValueError(f"its {name} is {state['shapes'][name]}, this run's {value}")
+            saved, own = state["shapes"], self.shapes()
+            if different := [
+                f"{name} {saved.get(name)}, not {own[name]}" for name in own if saved.get(name) != own[name]
+            ]:
+                raise ValueError(f"it has {', '.join(different)}")
             self.policy.load_state_dict(read_vpt_weights(folder / "policy.weights"))
             if self.reference is not None:
                 self.reference.load_state_dict(read_vpt_weights(folder / "reference.pt"))
@@ -1353,37 +1393,41 @@ class Trainer:
         self.collector.version = self.saved_iteration = self.learner.iteration
 
 
+def make_trainer(args: Args, policy: VPTPolicy, run_path: Path, trainer_class: type[Trainer] = Trainer) -> Trainer:
+    """A trainer of `policy` at env_generator's task."""
+    auto = "cuda" if torch.cuda.is_available() else "cpu"
+    height, width, _ = policy.net_args["img_shape"]  # the policy says at which size it sees
+    # Staggered episodes do not all end at once.
+    looks = {"obs_size": (width, height), "copy": False, "stagger": True}
+    envs = minestudio_envs.make_vec(env_generator, args.num_envs, seed=args.seed, **looks)
+    return trainer_class(args, policy, envs, run_path, torch.device(auto if args.device == "auto" else args.device))
+
+
 def main(args: Args) -> Path:
     """Train -> the run's folder."""
     check_args(args)
     keep_freed_memory()
     console = make_console()
     torch.manual_seed(args.seed)
-    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device)
-    checkpoint = None if args.resume is None else find_checkpoint(args.resume, runs_path(args.save_path))
-
+    checkpoint = None if args.resume is None else find_checkpoint(args.resume, runs_path(args.save_path)).resolve()
     if args.model_path is None:
         policy = policy_generator()
-    else:
+    elif checkpoint is None:
         policy = load_openai_policy(args.model_path, args.weights_path, args.temperature)
-    height, width, _ = policy.net_args["img_shape"]
-    # The policy says at which size it sees. Staggered episodes do not all end at once.
-    envs = minestudio_envs.make_vec(
-        env_generator, args.num_envs, seed=args.seed, obs_size=(width, height), copy=False, stagger=True
-    )
-
+    else:  # it may have outlived the files that it began with
+        policy = load_openai_policy(checkpoint / "policy.model", checkpoint / "policy.weights", args.temperature)
     if checkpoint is not None and checkpoint.parent.name == "checkpoints":
         run_path = checkpoint.parent.parent
     else:
         run_path = make_run_folder(runs_path(args.save_path), f"{args.name}__{args.seed}")
-    trainer = Trainer(args, policy, envs, run_path, device)
+    trainer = make_trainer(args, policy, run_path)
     if checkpoint is not None:
         trainer.load(checkpoint)
     learner, config = trainer.learner, dataclasses.asdict(args)
     (run_path / "args.json").write_text(json.dumps(config, indent=2))
     logger.info(
         f"{run_path}: {sum(p.numel() for p in policy.parameters()) / 1e6:.1f} M parameters, temperature "
-        f"{policy.temperature}, on {device}; {args.num_envs} environments at {width}x{height}"
+        f"{policy.temperature}, on {trainer.device}; {args.num_envs} environments"
         + (f"; resumed at iteration {learner.iteration} from {checkpoint}" if checkpoint else "")
     )
     if learner.iteration >= args.num_iterations:
@@ -1397,7 +1441,8 @@ def main(args: Args) -> Path:
 
     handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     wandb = {"project": args.project, "entity": args.wandb_entity} if args.track else None
-    log = RunLogger(run_path, config, console, learner.iteration, args.num_iterations, wandb, args.tensorboard)
+    begin = (learner.iteration, trainer.collector.global_step)
+    log = RunLogger(run_path, config, console, *begin, args.num_iterations, wandb, args.tensorboard)
     trainer.report = lambda: log.log(trainer.statistics())
     try:
         with log:
@@ -1441,5 +1486,7 @@ def main(args: Args) -> Path:
 if __name__ == "__main__":
     try:
         main(command_line(Args, __doc__))
-    except (VPTFileError, CheckpointError, FragmentStoreError) as error:
+    except (VPTFileError, CheckpointError, FragmentStoreError, FloatingPointError, OSError) as error:
         raise SystemExit(f"error: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("left at once: the newest checkpoint is the last one named above, or none") from None

@@ -30,8 +30,6 @@ from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-import minestudio_envs
-
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
@@ -57,21 +55,20 @@ class Args:
 
 
 class WaitingTrainer(ppo.Trainer):
-    """A trainer whose fragments wait `staleness` iterations between the environments and the replay."""
+    """A trainer whose fragments wait max_staleness iterations between the environments and the replay."""
 
-    def __init__(self, staleness: int, *arguments):
+    def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.staleness, self.waiting = staleness, deque()
+        self.waiting = deque()
 
     def collect(self) -> None:
-        while len(self.waiting) <= self.staleness:  # at first the untrained policy fills the queue
+        while len(self.waiting) <= self.args.max_staleness:  # at first the untrained policy fills the queue
             self.waiting.append((self.collector.collect(), self.learner.optimizer_steps))
         self.replay.add(*self.waiting.popleft())
 
 
-def train(args: Args, loss: str, staleness: int, seed: int, path: Path, progress: Progress, task) -> None:
-    """One run -> its rows in `path`, written when it is done."""
-    settings = ppo.Args(
+def settings(args: Args, loss: str, staleness: int, seed: int) -> ppo.Args:
+    return ppo.Args(
         seed=seed,
         loss=loss,
         max_staleness=staleness,
@@ -80,22 +77,30 @@ def train(args: Args, loss: str, staleness: int, seed: int, path: Path, progress
         epochs_per_iteration=args.epochs,
         record_video_interval=0,
     )
-    assert settings.num_envs == settings.batch_size_per_gpu * settings.batches_per_iteration  # a round is an iteration
-    torch.manual_seed(seed)
-    policy = ppo.policy_generator()
-    height, width, _ = policy.net_args["img_shape"]
-    where = {"seed": seed, "obs_size": (width, height), "copy": False, "stagger": True}
-    envs = minestudio_envs.make_vec(ppo.env_generator, settings.num_envs, **where)
-    trainer, rows = WaitingTrainer(staleness, settings, policy, envs, path.parent, torch.device("cpu")), []
-    for iteration in range(args.iterations):
+
+
+def train(run: ppo.Args, path: Path, progress: Progress, task) -> None:
+    """One run -> its rows in `path`, there only when it is done."""
+    assert run.num_envs == run.batch_size_per_gpu * run.batches_per_iteration  # a round is an iteration
+    torch.manual_seed(run.seed)
+    trainer = ppo.make_trainer(run, ppo.policy_generator(), path.parent, WaitingTrainer)
+    rows = []
+    for iteration in range(run.num_iterations):
         trainer.collect()
         metrics = {"charts/iteration": iteration + 1} | trainer.update() | trainer.statistics()
         rows.append({key: value if math.isfinite(value) else None for key, value in metrics.items()})
         progress.update(task, advance=1)
     trainer.close()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (path.parent / "args.json").write_text(json.dumps(dataclasses.asdict(settings), indent=2))
+    (path.parent / "args.json").write_text(json.dumps(dataclasses.asdict(run), indent=2))
+    aside = path.with_suffix(".tmp")
+    aside.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    aside.rename(path)
+
+
+def done(run: ppo.Args, path: Path) -> bool:
+    """Whether the very same run's rows are there."""
+    return path.exists() and json.loads((path.parent / "args.json").read_text()) == dataclasses.asdict(run)
 
 
 def score(path: Path) -> float:
@@ -138,14 +143,14 @@ def main(args: Args) -> None:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("runs", total=len(cases) * args.iterations)
         for loss, stale, seed in cases:
-            numbers = f"{args.iterations}_lr_{args.learning_rate:g}_epochs_{args.epochs}"
-            path = args.runs / f"{loss}_staleness_{stale}_iterations_{numbers}__{seed}" / "metrics.jsonl"
+            run = settings(args, loss, stale, seed)
+            path = args.runs / f"{loss}_staleness_{stale}__{seed}" / "metrics.jsonl"
             progress.update(task, description=f"{loss}, staleness {stale}, seed {seed}")
-            if path.exists():
+            if done(run, path):
                 progress.update(task, advance=args.iterations)
             else:
                 began = time.perf_counter()
-                train(args, loss, stale, seed, path, progress, task)
+                train(run, path, progress, task)
                 console.print(f"{path.parent}: return {score(path):.2f} after {time.perf_counter() - began:.0f} s")
             scores.setdefault((loss, stale), []).append(score(path))
     report(args, scores, console)

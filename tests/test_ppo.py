@@ -258,10 +258,16 @@ def test_each_loss_and_each_clip_trains_otherwise_on_stale_chunks(tmp_path):
         trainer = stale_trainer(tmp_path, **case)
         metrics = trainer.update()
         assert metrics["offpolicy/staleness_max"] == 1
+        assert (
+            metrics["offpolicy/w_max"] <= case.get("is_clip", 2.0) and metrics["offpolicy/log_prox_behavior_mean"] > 0
+        )
+        assert metrics["offpolicy/effective_sample_size"] < 0.9 or case in (
+            {"is_clip": 1.01},
+            {"log_ratio_range": 0.01},
+        )
         results.append(weights(trainer.policy))
         if case is base:
             assert metrics["offpolicy/w_max"] == 2.0 and 0 < metrics["offpolicy/w_at_clip"] < 1
-            assert metrics["offpolicy/effective_sample_size"] < 0.9
             assert metrics["invariants/first_log_ratio"] < 1e-4  # pi_prox is the policy of now, not mu
     for (a, one), (b, other) in itertools.combinations(zip(cases, results, strict=True), 2):
         assert not torch.equal(one, other), (a, b)
@@ -293,7 +299,7 @@ def test_memory_zero_forgets_what_came_before_the_chunk(tmp_path):
     batch = collected(trainer)
     assert batch.memory_valid.any()
     prox, _ = trainer.learner.see_anew(batch, torch.zeros(8, dtype=torch.bool))
-    other = batch._replace(keys=torch.randn_like(batch.keys))
+    other = batch._replace(memory_keys=torch.randn_like(batch.memory_keys))
     assert torch.equal(trainer.learner.see_anew(other, torch.zeros(8, dtype=torch.bool))[0], prox)
     assert not torch.equal(prox, batch.logprobs)
 
@@ -304,12 +310,12 @@ def test_chunks_on_disk_train_as_chunks_in_memory(tmp_path):
         trainer = make_trainer(tmp_path, replay_memory=gigabytes, max_reuse=2, num_shards=3, prefetch_batches=1)
         iterate(trainer, 3)
         results.append(weights(trainer.policy))
-        folders = sorted(p.name for p in (tmp_path / "replay" / "run").glob("*"))
+        folders = sorted(p.name for p in (tmp_path / "replay").glob("process_*/*"))
         assert folders == (["shard_000", "shard_001", "shard_002"] if gigabytes == 0 else [])
         files = list((tmp_path / "replay").rglob("*.h5"))
         assert len(files) == (len(trainer.replay.chunks) if gigabytes == 0 else 0)
         trainer.close()
-    assert torch.equal(*results) and not list((tmp_path / "replay").rglob("*.h5"))
+    assert torch.equal(*results) and not list((tmp_path / "replay").iterdir())
 
 
 def test_so_many_batches_are_read_ahead(tmp_path):
@@ -455,7 +461,7 @@ def test_sleep_teaches_values_to_the_trunk_and_its_leash_keeps_the_policy_near(t
 
 CHANGES = {  # another value of each flag that changes nothing but the numbers of the update
     **{"discount": 0.5, "gae_lambda": 0.3, "ppo_clip": 0.01, "ppo_policy_coef": 2.0, "ppo_vf_coef": 3.0},
-    **{"clip_vloss": True, "max_grad_norm": 0.01, "adam_eps": 1.0, "learning_rate": 1e-2, "weight_decay": 0.9},
+    **{"max_grad_norm": 0.01, "adam_eps": 1.0, "learning_rate": 1e-2, "weight_decay": 0.9},
     **{"normalize_advantage_full_batch": False, "epochs_per_iteration": 1, "context_length": 16, "vf_ewma_beta": 0.5},
     **{
         "gradient_accumulation": 2,
@@ -484,6 +490,11 @@ def run_twice(tmp_path, **change):
 def test_no_flag_of_the_algorithm_is_ignored(tmp_path, base_weights, flag):
     changed = run_twice(tmp_path, **{flag: CHANGES[flag]})
     assert torch.isfinite(changed).all() and not torch.equal(changed, base_weights)
+
+
+def test_clip_vloss_clips(tmp_path):
+    plain, clipped = (run_twice(tmp_path, ppo_clip=0.01, clip_vloss=clip) for clip in (False, True))
+    assert not torch.equal(plain, clipped)
 
 
 def test_acting_in_smaller_batches_is_acting_all_the_same(tmp_path):
@@ -529,6 +540,31 @@ def test_fragments_per_report_says_how_often_statistics_come(tmp_path):
     trainer.report = lambda: reports.append(trainer.statistics())
     trainer.collect()
     assert [len(reports), reports[0]["replay/chunks"]] == [2, 16]
+
+
+def test_a_loss_that_is_averaged_already_is_refused(tmp_path):
+    trainer = make_trainer(tmp_path)
+    wake = trainer.learner.wake_losses
+    trainer.learner.wake_losses = lambda *a: (lambda loss, *rest: (loss.mean(), *rest))(*wake(*a))
+    with pytest.raises(ValueError, match=r"must be that of each step, \[4, 8\], not \[\]"):
+        iterate(trainer)
+
+
+def test_the_first_minibatch_shows_whether_stored_log_probabilities_are_right(tmp_path):
+    for fault in (0.0, 1.0):
+        trainer = make_trainer(tmp_path)
+        trainer.collect()
+        for chunk in trainer.replay.chunks:
+            chunk.data.logprobs.add_(fault)
+        metrics = trainer.update()
+        assert abs(metrics["invariants/fresh_log_prox_behavior"] - fault) < 1e-4
+
+
+def test_a_clipped_value_loss_is_that_of_predictions_that_have_moved(tmp_path):
+    """The normalizer's statistics move too, but that must not count."""
+    trainers = [make_trainer(tmp_path, clip_vloss=clip, learning_rate=0.0) for clip in (False, True)]
+    losses = [iterate(trainer, 3)["losses/value_loss"] for trainer in trainers]
+    assert losses[0] == losses[1]
 
 
 def test_a_nonfinite_gradient_is_skipped_counted_and_at_last_fatal(tmp_path):

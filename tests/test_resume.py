@@ -16,6 +16,8 @@ from test_ppo import ColourEnv, iterate, make_trainer, weights
 
 from minestudio_envs.training.checkpoints import CheckpointError, find_checkpoint, read_manifest, write_checkpoint
 from minestudio_envs.training.run_logger import drop_rows_after
+from minestudio_envs.training.settings import command_line
+from ppo_vpt_online import Args
 
 SCRIPT = Path(__file__).parents[1] / "ppo_vpt_online.py"
 TINY = "--num-envs 6 --batch-size-per-gpu 2 --batches-per-iteration 4 --gradient-accumulation 2 --fragment-length 8"
@@ -58,9 +60,9 @@ def assert_same(a, b, where=""):
         assert a == b or a != a, where
 
 
-@pytest.mark.parametrize("replay_memory", ["4", "0"])
-def test_six_iterations_are_three_a_kill_and_three_more(tmp_path, replay_memory):
-    flags = [*TINY.split(), "--replay-memory", replay_memory]
+@pytest.mark.parametrize("replay_memory, max_reuse", [("4", "2"), ("0", "2"), ("0", "1")])
+def test_six_iterations_are_three_a_kill_and_three_more(tmp_path, replay_memory, max_reuse):
+    flags = [*TINY.split(), "--replay-memory", replay_memory, "--max-reuse", max_reuse]
     (tmp_path / "whole").mkdir()
     (tmp_path / "broken").mkdir()
     _, whole = run(tmp_path / "whole", *flags, "--num-iterations", "6")
@@ -86,7 +88,9 @@ def test_six_iterations_are_three_a_kill_and_three_more(tmp_path, replay_memory)
         assert {k: v for k, v in a.items() if "time" not in k and "SPS" not in k} == {
             k: v for k, v in b.items() if "time" not in k and "SPS" not in k
         }
-    assert rows[0][5]["replay/chunks"] > 0 and rows[0][5]["offpolicy/staleness_max"] > 0
+    assert rows[0][5]["offpolicy/staleness_max"] > 0
+    # what the killed run left was removed by the one that resumed it
+    assert not list((tmp_path / "broken" / "output" / "replay_buffer_cache").glob("process_*"))
 
 
 def test_a_run_killed_at_any_moment_can_be_resumed(tmp_path):
@@ -140,6 +144,51 @@ def test_everything_is_in_the_checkpoint(tmp_path):
     assert torch.equal(weights(trainer.reference), weights(resumed.reference))
     assert other["charts/optimizer_steps"] == trainer.learner.optimizer_steps
     assert trainer.statistics() == resumed.statistics()
+
+
+@pytest.mark.parametrize("steps", [1, 9, 16, 21])
+def test_a_run_interrupted_while_collecting_goes_on_bit_for_bit(tmp_path, steps):
+    """Also in the middle of a chunk: what was collected of it, and what the reference has yet to see, is kept."""
+    kwargs = {"max_reuse": 2, "num_envs": 4}
+    whole, broken = make_trainer(tmp_path, **kwargs), make_trainer(tmp_path, **kwargs)
+    iterate(whole, 4)
+    iterate(broken, 2)
+    step = broken.collector.step
+
+    def interrupted_step(chunks, t):
+        nonlocal steps
+        step(chunks, t)
+        steps -= 1
+        if steps == 0:
+            broken.interrupt()
+
+    broken.collector.step = interrupted_step
+    broken.collect()
+    resumed = make_trainer(tmp_path, **kwargs)
+    resumed.load(broken.save())
+    iterate(resumed, 2)
+    assert torch.equal(weights(whole.policy), weights(resumed.policy))
+    assert whole.statistics() == resumed.statistics()
+
+
+def test_flags_given_anew_hold(tmp_path):
+    _, folder = checkpoint(tmp_path)
+    resumed = make_trainer(
+        tmp_path, max_reuse=2, weight_decay=0.5, adam_eps=1.0, batch_size_per_gpu=2, batches_per_iteration=4
+    )
+    resumed.load(folder)
+    groups = resumed.learner.optimizer.param_groups
+    assert [(group["weight_decay"], group["eps"]) for group in groups] == [(0.5, 1.0), (0.0, 1.0)]
+    other = make_trainer(tmp_path, max_reuse=2, inference_batch_size=3)
+    other.load(folder)
+    assert iterate(resumed)["charts/optimizer_steps"] > iterate(other)["charts/optimizer_steps"]
+
+
+def test_resuming_without_the_optimizer_is_for_once(tmp_path, monkeypatch):
+    _, folder = checkpoint(tmp_path, resume_optimizer=False)
+    monkeypatch.setattr("sys.argv", ["ppo_vpt_online.py", "--resume", str(folder), "--num-envs", "16"])
+    args = command_line(Args)
+    assert args.resume_optimizer and args.num_envs == 16 and args.fragment_length == 16
 
 
 def test_the_optimizer_can_be_left_behind(tmp_path):

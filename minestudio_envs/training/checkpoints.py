@@ -97,9 +97,8 @@ def find_checkpoint(which: str, save_path: str | Path) -> Path:
     """
     pattern = "*/checkpoints/iteration_*" if which == "latest" else "checkpoints/iteration_*"
     root = Path(save_path if which == "latest" else which)
-    # a folder's time is when its manifest was written; the number decides if a clock is too coarse
     folders = [folder for folder in root.glob(pattern) if folder.is_dir()]
-    folders.sort(key=lambda folder: (folder.stat().st_mtime_ns, folder.name), reverse=True)
+    folders.sort(key=lambda folder: (_time(folder), folder.name), reverse=True)
     if which != "latest" and not folders:
         read_manifest(root)
         return root
@@ -110,6 +109,14 @@ def find_checkpoint(which: str, save_path: str | Path) -> Path:
         except CheckpointError as error:
             logger.warning(f"passed over: {error}")
     raise CheckpointError(f"{which}: no good checkpoint in {len(folders)} folders {root / pattern}")
+
+
+def _time(folder: Path) -> float:
+    """When it was written, by its manifest, or by the file system if that is broken; copying changes the latter."""
+    try:
+        return float(json.loads((folder / MANIFEST).read_text())["time"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return folder.stat().st_mtime if folder.exists() else 0.0
 
 
 def remove_old_checkpoints(newest: Path, keep_interval: int) -> None:

@@ -17,6 +17,7 @@ import io
 import os
 import re
 import shutil
+import socket
 import tempfile
 import uuid
 import zlib
@@ -58,6 +59,17 @@ class FragmentStore:
                 folder = self.path / f"shard_{shard:03d}"
                 folder.mkdir(parents=True, exist_ok=True)
                 tempfile.TemporaryFile(dir=folder).close()  # better now than when the first chunk is full
+
+    @classmethod
+    def temporary(cls, path: str | Path, num_shards: int) -> "FragmentStore":
+        """A store for this process in a new folder below `path`. What processes of this machine left that were killed,
+        it removes."""
+        host = re.sub(r"\W", "_", socket.gethostname())
+        with contextlib.suppress(OSError):  # another process may be removing them too
+            for folder in Path(path).glob(f"process_{host}_*"):
+                if not _runs(int(folder.name.rpartition("_")[2])):
+                    shutil.rmtree(folder)
+        return cls(Path(path) / f"process_{host}_{uuid.uuid4().hex[:8]}_{os.getpid()}", num_shards)
 
     def write(self, chunk_id: int, arrays: dict[str, np.ndarray | torch.Tensor]) -> Path:
         """Stores arrays of any shape, bool, integer or float of up to 64 bits; a chunk of the same id is replaced.
@@ -130,10 +142,29 @@ class FragmentStore:
                     shutil.copyfile(path, aside)
         return target
 
+    def adopt(self, path: str | Path) -> Path:
+        """Hard link (or copy) in this store of another store's or a checkpoint's chunk file."""
+        chunk_id = int(Path(path).stem.removeprefix("chunk_"))
+        return self.link_into(path, self.path / f"shard_{chunk_id % self.num_shards:03d}")
+
+    def remove(self) -> None:
+        """Deletes the store, folders and all."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
     def clear(self) -> None:
         """Deletes all chunk files, and what writers left that were killed. Not for while others write."""
         for path in [*self.paths(), *self.path.glob("shard_*/chunk_*.tmp")]:
             self.delete(path)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # someone else's
+        pass
+    return True
 
 
 def _stamp(body: bytes | memoryview) -> bytes:

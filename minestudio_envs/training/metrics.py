@@ -17,15 +17,14 @@ def off_policy_metrics(
     valid: torch.Tensor,
     is_clip: float,
 ) -> dict[str, float]:
-    """Of an iteration's chunks, just sampled: staleness, reuse, and the policy loss's weights.
+    """Of an iteration's chunks, just sampled: staleness, reuse, and how far pi_prox is from mu, whatever the loss.
 
-    version, optimizer_steps: of the weights now. logrho: log pi_prox - log mu, float32 [C, S]. weights: float32 [C, S].
-    valid: bool [C, S], the steps that count.
+    version, optimizer_steps: of the weights now. logrho: log pi_prox - log mu, float32 [C, S]. weights: float32 [C, S],
+    pi_prox / mu up to is_clip. valid: bool [C, S], the steps that count.
     """
     staleness = np.array([version - chunk.version for chunk in chunks])
     steps = np.array([optimizer_steps - chunk.optimizer_steps for chunk in chunks])
     uses = np.array([chunk.uses for chunk in chunks])
-    fresh = valid & torch.from_numpy(staleness == 0).to(valid.device)[:, None]
     w = torch.where(valid, weights, 0.0)
     count = valid.sum().clamp(min=1)
     return {
@@ -40,7 +39,6 @@ def off_policy_metrics(
         "offpolicy/log_prox_behavior_mean": float(torch.where(valid, logrho.abs(), 0.0).sum() / count),
         "replay/reuse_mean": float(uses.mean()),
         "replay/reuse_max": int(uses.max()),
-        "invariants/fresh_log_prox_behavior": float(torch.where(fresh, logrho.abs(), 0.0).max()),
     }
 
 

@@ -134,15 +134,22 @@ class Replay:
     def load(self, state: dict[str, Any], folder: Path, fragments: type, device: torch.device) -> None:
         """Become what was saved; `fragments` is the NamedTuple that chunks are made of."""
         self.keep([])
-        saved = {} if state["files"] else torch.load(folder / "chunks.pt", map_location=device, weights_only=True)
-        for id, file in state["files"].items():
-            saved[id] = {name: x.to(device) for name, x in FragmentStore.read(folder / file).items()}
-        for entry in state["entries"]:
-            self._append(Chunk(*entry, fragments(**saved.pop(entry[0]))))
-        self.next_id, self.rng.bit_generator.state = state["next_id"], state["rng"]
+        file = folder / "chunks.pt"
+        saved = torch.load(file, map_location=device, weights_only=True) if file.exists() else {}
+        for id, *entry in state["entries"]:
+            if id in saved:
+                data = fragments(**saved.pop(id))
+            elif self.store is not None:
+                self.chunks.append(Chunk(id, *entry, self.store.adopt(folder / state["files"][id])))
+                continue
+            else:
+                tensors = FragmentStore.read(folder / state["files"][id])
+                data = fragments(**{name: tensor.to(device) for name, tensor in tensors.items()})
+            self._append(Chunk(id, *entry, data))
+        self._type, self.next_id, self.rng.bit_generator.state = fragments, state["next_id"], state["rng"]
 
     def close(self) -> None:
         """Stop reading and remove a store's files: checkpoints hold links to those that they need."""
         if self.store is not None:
             self._reader.shutdown(cancel_futures=True)
-            self.keep([])
+            self.store.remove()

@@ -38,9 +38,10 @@ def make_run_folder(runs: Path, name: str) -> Path:
 class RunLogger:
     """One run's records; a context manager that shows the progress bar and closes everything at the end.
 
-    run_path: the run's folder. config: all settings. iteration, iterations: done and in all. wandb: arguments of
+    run_path: the run's folder. config: all settings. iteration, step: done; iterations: in all. wandb: arguments of
     wandb.init, or None not to use it (WANDB_MODE=offline or disabled holds as usual). tensorboard: write its files too.
-    A resumed run goes on in the same files: rows that it will write again are dropped.
+    A resumed run goes on in the same files: rows that it will write again are dropped (not from Weights & Biases, which
+    cannot).
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class RunLogger:
         config: dict[str, Any],
         console: Console,
         iteration: int = 0,
+        step: int = 0,
         iterations: int = 1,
         wandb: dict[str, Any] | None = None,
         tensorboard: bool = False,
@@ -65,7 +67,7 @@ class RunLogger:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError as error:
                 raise SystemExit(f"--tensorboard needs its package: pip install tensorboard ({error})") from None
-            self.tensorboard = SummaryWriter(str(run_path / "tensorboard"))
+            self.tensorboard = SummaryWriter(str(run_path / "tensorboard"), purge_step=step + 1)
             self.tensorboard.add_text("config", "\n".join(f"- {key}: {value}" for key, value in config.items()))
         columns = ("{task.completed}/{task.total}", BarColumn(), "{task.description}", TimeElapsedColumn(), "ETA")
         self.progress = Progress(*columns, TimeRemainingColumn(), console=console)

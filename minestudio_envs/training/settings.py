@@ -1,7 +1,9 @@
 """Settings of a training run: from the command line or a checkpoint, checked before anything starts."""
 
 import dataclasses
+import logging
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +13,7 @@ import tyro
 
 from minestudio_envs.training.checkpoints import CheckpointError, find_checkpoint, read_manifest
 
+logger = logging.getLogger("ppo_vpt")
 T = TypeVar("T")
 
 
@@ -41,7 +44,8 @@ def command_line(args: type[T], description: str | None = None) -> T:
         saved = args(**read_manifest(folder)["args"])
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{folder} was written with other settings than this code has: {error}") from error
-    return dataclasses.replace(parse_args(saved, description), resume=str(folder))
+    again = {"resume": str(folder), "resume_optimizer": parsed.resume_optimizer}  # of this start, not of the run
+    return dataclasses.replace(parse_args(saved, description), **again)
 
 
 def runs_path(save_path: str | None) -> Path:
@@ -64,9 +68,9 @@ def check_args(args: Any) -> None:
         "learning_rate weight_decay adam_eps max_grad_norm ppo_clip ppo_policy_coef ppo_vf_coef is_clip vtrace_clip"
     )
     at_least_0 += " kl_divergence_coef_rho log_ratio_range record_video_interval vf_warmup inference_batch_size"
-    at_least_0 += (
-        " max_staleness replay_memory fragments_per_report sleep_epochs sleep_vf_coef sleep_kl_coef burn_in_length"
-    )
+    at_least_0 += ""
+    at_least_0 += " max_staleness max_nonfinite_steps replay_memory fragments_per_report burn_in_length"
+    at_least_0 += " sleep_epochs sleep_vf_coef sleep_kl_coef"
     lowest = dict.fromkeys(at_least_1.split(), 1) | dict.fromkeys(at_least_0.split(), 0) | {"video_width": 32}
     for name, low in lowest.items():
         if not low <= getattr(args, name) < math.inf:
@@ -77,6 +81,11 @@ def check_args(args: Any) -> None:
     if args.temperature is not None and not 0 < args.temperature < math.inf:
         refuse("temperature", "must be positive")
     fragments = args.batch_size_per_gpu * args.batches_per_iteration
+    if args.max_staleness and fragments % (args.num_envs * args.fragments_per_chunk):
+        logger.warning(
+            f"an iteration trains on {fragments} fragments, and --num-envs {args.num_envs} collect "
+            f"{args.num_envs * args.fragments_per_chunk} at once: those left over wait for the next iteration"
+        )
     if args.batches_per_iteration % args.gradient_accumulation:
         refuse("gradient_accumulation", f"must divide --batches-per-iteration {args.batches_per_iteration}")
     if args.batch_size_per_gpu % args.fragments_per_chunk:
@@ -90,11 +99,12 @@ def check_args(args: Any) -> None:
     if args.enable_ref_update and args.kl_divergence_coef_rho == 0:
         raise SystemExit("--enable-ref-update needs a reference policy: --kl-divergence-coef-rho above 0")
     try:
-        device = torch.device(args.device if args.device != "auto" else "cpu")
-    except RuntimeError as error:
-        refuse("device", f"is no torch device: {error}")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        refuse("device", "is not there, this torch sees no CUDA GPU: use --device cpu")
+        torch.zeros(1, device=args.device if args.device != "auto" else "cpu").cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        refuse("device", f"cannot be used ({reason}): use cpu, or cuda where there is a GPU")
+    if not re.fullmatch(r"[\w.+-]+", args.name):
+        refuse("name", "names a folder: letters, digits and ._+- only")
     for name in ("weights_path", "temperature"):
         if getattr(args, name) is not None and args.model_path is None:
             refuse(name, "needs --model-path, which says which network it is for")
