@@ -20,7 +20,6 @@ import json
 import logging
 import math
 import os
-import pickle
 import signal
 import time
 from collections import deque
@@ -38,26 +37,16 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 import minestudio_envs
-from minestudio_envs.training.checkpoints import (
-    CheckpointError,
-    find_checkpoint,
-    remove_old_checkpoints,
-    write_checkpoint,
-)
+from minestudio_envs.training.checkpoints import CheckpointError, find_checkpoint
 from minestudio_envs.training.fragment_store import FragmentStore, FragmentStoreError
 from minestudio_envs.training.hardware import keep_freed_memory, use_bfloat16
 from minestudio_envs.training.metrics import off_policy_metrics, weights_digest
 from minestudio_envs.training.replay import Chunk, Replay
+from minestudio_envs.training.resume import load_trainer, save_trainer
 from minestudio_envs.training.run_logger import RunLogger, make_console, make_run_folder
 from minestudio_envs.training.settings import check_args, command_line, runs_path
 from minestudio_envs.training.video import VideoRecorder
-from minestudio_envs.training.vpt_files import (
-    VPTFileError,
-    check_net_args,
-    load_policy,
-    read_vpt_weights,
-    save_vpt_policy,
-)
+from minestudio_envs.training.vpt_files import VPTFileError, check_net_args, load_policy
 
 
 # SETTINGS. VPT's own values, where they differ, are in brackets (arXiv 2206.11795, appendix G). Other defaults than in
@@ -183,7 +172,7 @@ SMALL_NET_ARGS = {
     "attention_memory_size": 64,  # less `timesteps`: the steps that are remembered
     "diff_mlp_embedding": False,
     "hidsize": 128,
-    "img_shape": [32, 32, 3],
+    "img_shape": [28, 28, 3],
     "impala_chans": [8, 16, 16],
     "impala_kwargs": {"post_pool_groups": 1},
     "impala_width": 1,
@@ -217,6 +206,7 @@ def env_generator():
         SummonMobsCallback,
     )
 
+    cows = {"event": "kill_entity", "objects": ["cow"], "reward": 1.0, "identity": "kill_cow", "max_reward_times": 30}
     return MinecraftSim(
         obs_size=(128, 128),
         preferred_spawn_biome="plains",
@@ -224,17 +214,7 @@ def env_generator():
         callbacks=[
             SummonMobsCallback([{"name": "cow", "number": 10, "range_x": [-5, 5], "range_z": [-5, 5]}]),
             MaskActionsCallback(inventory=0),
-            RewardsCallback(
-                [
-                    {
-                        "event": "kill_entity",
-                        "objects": ["cow"],
-                        "reward": 1.0,
-                        "identity": "kill_cow",
-                        "max_reward_times": 30,
-                    }
-                ]
-            ),
+            RewardsCallback([cows]),
             CommandsCallback(
                 [
                     "/give @p minecraft:iron_sword 1",
@@ -906,40 +886,6 @@ class Collector:
             for tensor, value in zip(memory, whole.rows(at), strict=True):
                 tensor.copy_(value)
 
-    BUFFERS = ("next_obs", "next_first", "next_done", "last_reward")
-
-    def state_dict(self) -> dict[str, Any]:
-        """All of it but the weights, in plain values and tensors."""
-        return {name: getattr(self, name) for name in self.BUFFERS} | {
-            "t": self.t,
-            "in_progress": [*self.chunks, self.ended] if self.t else [],
-            "memory": list(self.whole(self.memories)),
-            "reference_memory": list(self.whole(self.reference_memories)) if self.reference is not None else None,
-            "action_rng": self.action_rng.get_state(),
-            "global_step": self.global_step,
-            "episodes": list(zip(self.episode_returns, self.episode_lengths, strict=True)),
-            "envs": self.envs.state_dict() if hasattr(self.envs, "state_dict") else None,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.action_rng.set_state(state["action_rng"])
-        self.global_step = state["global_step"]
-        for returns, length in state["episodes"]:
-            self.episode_returns.append(returns)
-            self.episode_lengths.append(length)
-        if state["envs"] is None or not hasattr(self.envs, "load_state_dict"):
-            logger.warning("these environments cannot be saved: new episodes begin, and the run is not bit for bit")
-            return
-        self.envs.load_state_dict(state["envs"])
-        self.t = state["t"]
-        for name in self.BUFFERS:
-            getattr(self, name).copy_(state[name])
-        for tensor, saved in zip([*self.chunks, self.ended] if self.t else [], state["in_progress"], strict=True):
-            tensor.copy_(saved)
-        self.spread(VPTMemory(*state["memory"]), self.acting, self.memories)
-        if self.reference is not None:
-            self.spread(VPTMemory(*state["reference_memory"]), self.watching, self.reference_memories)
-
 
 class Targets(NamedTuple):
     """What an iteration's C chunks are trained towards, float32 [C, S] but for `valid`."""
@@ -1087,17 +1033,16 @@ class Learner:
             batches = replay.batches(
                 [[chunks[i] for i in rows] for rows in groups(order, self.micro_batch)], self.device
             )
-            for rows in groups(torch.from_numpy(order), self.micro_batch * args.gradient_accumulation):
+            for rows in groups(order, self.micro_batch * args.gradient_accumulation):
                 if self.interrupted:
                     break
                 # Counts and statistics are the whole optimizer step's, so that accumulating changes nothing.
-                rows = rows.to(self.device)
-                step = targets.at(rows)
+                step = targets.at(torch.from_numpy(rows).to(self.device))
                 count = step.valid.sum().clamp(min=1)
                 statistics = copy.deepcopy(normalizer.state_dict())
                 normalizer.update(step.returns, step.valid)
                 self.optimizer.zero_grad(set_to_none=True)
-                for micro in rows.split(self.micro_batch):
+                for micro in torch.from_numpy(rows).to(self.device).split(self.micro_batch):
                     for name, value in self.backward(micro, next(batches), targets.at(micro), losses, count):
                         if not name.startswith("invariants"):
                             sums[name] = sums.get(name, 0.0) + value
@@ -1230,28 +1175,12 @@ class Learner:
             )
         return False
 
-    def state_dict(self) -> dict[str, Any]:
-        """All of it but the weights, in plain values and tensors."""
-        counters = ("iteration", "optimizer_steps", "trained_steps", "nonfinite_steps")
-        state = {name: getattr(self, name) for name in counters}
-        return state | {"rng": self.rng.bit_generator.state, "optimizer": self.optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any], optimizer: bool) -> None:
-        for name in ("iteration", "optimizer_steps", "trained_steps", "nonfinite_steps"):
-            setattr(self, name, state[name])
-        self.rng.bit_generator.state = state["rng"]
-        if optimizer:
-            settings = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
-            self.optimizer.load_state_dict(state["optimizer"])
-            for group, own in zip(self.optimizer.param_groups, settings, strict=True):
-                group.update(own)  # flags given anew hold
-
 
 # ===== end of the shared block =====
 
 
 class Trainer:
-    """All that a run holds; `collect` and `update` make an iteration, `save` and `load` a checkpoint."""
+    """All that a run holds; `collect` and `update` make an iteration. (minestudio_envs/training/resume.py saves it.)"""
 
     def __init__(self, args: Args, policy: VPTPolicy, envs: Any, run_path: Path, device: torch.device):
         self.args, self.policy, self.run_path, self.device = args, policy.to(device), run_path, device
@@ -1337,61 +1266,6 @@ class Trainer:
         self.collector.envs.close()
         self.replay.close()
 
-    # SAVING
-
-    def save(self) -> Path:
-        """A checkpoint's folder, complete or not there."""
-        iteration = self.learner.iteration
-        folder = self.run_path / "checkpoints" / f"iteration_{iteration:06d}"
-        if iteration == self.saved_iteration and folder.exists():  # an interrupt came before another iteration was done
-            return folder
-        with write_checkpoint(folder, iteration=iteration, args=dataclasses.asdict(self.args)) as aside:
-            save_vpt_policy(self.policy, aside / "policy.model", aside / "policy.weights")
-            if self.reference is not None:
-                torch.save(self.reference.state_dict(), aside / "reference.pt")
-            state = {
-                "shapes": self.shapes(),
-                "learner": self.learner.state_dict(),
-                "collector": self.collector.state_dict(),
-                "replay": self.replay.save(aside / "replay"),
-                "fragments_collected": self.fragments_collected,
-                "torch_rng": torch.get_rng_state(),
-            }
-            torch.save(state, aside / "trainer.pt")
-        self.saved_iteration = iteration
-        remove_old_checkpoints(folder, self.args.keep_interval)
-        return folder
-
-    def shapes(self) -> dict[str, Any]:
-        names = ("num_envs", "fragment_length", "fragments_per_chunk")
-        own = {"reference policy": self.reference is not None}
-        return own | {name: getattr(self.args, name) for name in names} | self.policy.net_args
-
-    def load(self, folder: Path) -> None:
-        """Go on from a checkpoint, as if the run had never stopped. Raises CheckpointError."""
-        try:
-            state = torch.load(folder / "trainer.pt", map_location="cpu", weights_only=True)
-            saved, own = state["shapes"], self.shapes()
-            if different := [
-                f"{name} {saved.get(name)}, not {own[name]}" for name in own if saved.get(name) != own[name]
-            ]:
-                raise ValueError(f"it has {', '.join(different)}")
-            self.policy.load_state_dict(read_vpt_weights(folder / "policy.weights"))
-            if self.reference is not None:
-                self.reference.load_state_dict(read_vpt_weights(folder / "reference.pt"))
-            self.learner.load_state_dict(state["learner"], self.args.resume_optimizer)
-            self.collector.load_state_dict(state["collector"])
-            self.replay.load(state["replay"], folder / "replay", Fragments, self.device)
-            self.fragments_collected = state["fragments_collected"]
-            torch.set_rng_state(state["torch_rng"])
-        except (KeyError, ValueError, TypeError, RuntimeError, OSError, pickle.UnpicklingError) as error:
-            reason = str(error).partition("\n")[0]
-            raise CheckpointError(
-                f"{folder} does not fit this code or these settings ({type(error).__name__}: {reason}). Resume it with "
-                "those it was written with, or begin a new run from its policy.model and policy.weights"
-            ) from error
-        self.collector.version = self.saved_iteration = self.learner.iteration
-
 
 def make_trainer(args: Args, policy: VPTPolicy, run_path: Path, trainer_class: type[Trainer] = Trainer) -> Trainer:
     """A trainer of `policy` at env_generator's task."""
@@ -1422,7 +1296,7 @@ def main(args: Args) -> Path:
         run_path = make_run_folder(runs_path(args.save_path), f"{args.name}__{args.seed}")
     trainer = make_trainer(args, policy, run_path)
     if checkpoint is not None:
-        trainer.load(checkpoint)
+        load_trainer(trainer, checkpoint)
     learner, config = trainer.learner, dataclasses.asdict(args)
     (run_path / "args.json").write_text(json.dumps(config, indent=2))
     logger.info(
@@ -1472,8 +1346,8 @@ def main(args: Args) -> Path:
                 )
                 log.show(learner.iteration, summary + f"  entropy {metrics.get('losses/entropy', math.nan):.2f}")
                 if learner.iteration % args.save_interval == 0 and learner.iteration < args.num_iterations:
-                    trainer.save()
-            logger.info(f"checkpoint: {trainer.save()}")
+                    save_trainer(trainer)
+            logger.info(f"checkpoint: {save_trainer(trainer)}")
             trainer.video.close()
             log.log_videos(trainer.video.pop_finished(), trainer.collector.global_step)
     finally:

@@ -511,7 +511,8 @@ def test_in_bfloat16_log_probabilities_stay_near():
     """The quick start's network, 64 steps of pictures: a few hundredths of a nat from float32."""
     torch.manual_seed(0)
     policy, memory = VPTPolicy(SMALL_NET_ARGS), VPTPolicy(SMALL_NET_ARGS).initial_memory(4)
-    images, first = torch.randint(0, 256, (4, 64, 32, 32, 3), dtype=torch.uint8), torch.zeros(4, 64, dtype=torch.bool)
+    images = torch.randint(0, 256, (4, 64, *SMALL_NET_ARGS["img_shape"]), dtype=torch.uint8)
+    first = torch.zeros(4, 64, dtype=torch.bool)
     actions = torch.randint(0, 8641, (4, 64)), torch.randint(0, 121, (4, 64))
     with torch.no_grad():
         exact = log_prob(policy(images, first, memory), *actions)

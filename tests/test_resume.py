@@ -15,6 +15,7 @@ import torch
 from test_ppo import ColourEnv, iterate, make_trainer, weights
 
 from minestudio_envs.training.checkpoints import CheckpointError, find_checkpoint, read_manifest, write_checkpoint
+from minestudio_envs.training.resume import load_trainer, save_trainer
 from minestudio_envs.training.run_logger import drop_rows_after
 from minestudio_envs.training.settings import command_line
 from ppo_vpt_online import Args
@@ -130,7 +131,7 @@ def test_an_interrupted_run_goes_on(tmp_path):
 def checkpoint(tmp_path, **kwargs):
     trainer = make_trainer(tmp_path, max_reuse=2, **kwargs)
     iterate(trainer, 3)
-    return trainer, trainer.save()
+    return trainer, save_trainer(trainer)
 
 
 def test_everything_is_in_the_checkpoint(tmp_path):
@@ -138,7 +139,7 @@ def test_everything_is_in_the_checkpoint(tmp_path):
     kwargs = {"enable_ref_update": True, "keep_interval": 2, "num_iterations": 6, "anneal_lr_linearly": True}
     trainer, folder = checkpoint(tmp_path, **kwargs)
     resumed = make_trainer(tmp_path, max_reuse=2, **kwargs)
-    resumed.load(folder)
+    load_trainer(resumed, folder)
     assert iterate(trainer, 3).keys() == (other := iterate(resumed, 3)).keys()
     assert torch.equal(weights(trainer.policy), weights(resumed.policy))
     assert torch.equal(weights(trainer.reference), weights(resumed.reference))
@@ -165,7 +166,7 @@ def test_a_run_interrupted_while_collecting_goes_on_bit_for_bit(tmp_path, steps)
     broken.collector.step = interrupted_step
     broken.collect()
     resumed = make_trainer(tmp_path, **kwargs)
-    resumed.load(broken.save())
+    load_trainer(resumed, save_trainer(broken))
     iterate(resumed, 2)
     assert torch.equal(weights(whole.policy), weights(resumed.policy))
     assert whole.statistics() == resumed.statistics()
@@ -176,11 +177,11 @@ def test_flags_given_anew_hold(tmp_path):
     resumed = make_trainer(
         tmp_path, max_reuse=2, weight_decay=0.5, adam_eps=1.0, batch_size_per_gpu=2, batches_per_iteration=4
     )
-    resumed.load(folder)
+    load_trainer(resumed, folder)
     groups = resumed.learner.optimizer.param_groups
     assert [(group["weight_decay"], group["eps"]) for group in groups] == [(0.5, 1.0), (0.0, 1.0)]
     other = make_trainer(tmp_path, max_reuse=2, inference_batch_size=3)
-    other.load(folder)
+    load_trainer(other, folder)
     assert iterate(resumed)["charts/optimizer_steps"] > iterate(other)["charts/optimizer_steps"]
 
 
@@ -195,7 +196,7 @@ def test_the_optimizer_can_be_left_behind(tmp_path):
     _, folder = checkpoint(tmp_path)
     for keep in (True, False):
         resumed = make_trainer(tmp_path, max_reuse=2, resume_optimizer=keep)
-        resumed.load(folder)
+        load_trainer(resumed, folder)
         assert bool(resumed.learner.optimizer.state) == keep
 
 
@@ -206,7 +207,7 @@ def test_environments_that_cannot_be_saved_begin_anew_with_a_warning(tmp_path, c
     _, folder = checkpoint(tmp_path, env=Forgetful(8))
     resumed = make_trainer(tmp_path, max_reuse=2, env=Forgetful(8))
     with caplog.at_level("WARNING", "ppo_vpt"):
-        resumed.load(folder)
+        load_trainer(resumed, folder)
     assert "cannot be saved" in caplog.text and iterate(resumed)["charts/optimizer_steps"] > 0
 
 
@@ -222,7 +223,7 @@ def test_a_checkpoint_of_other_shapes_is_refused(tmp_path, change):
         change = {"net_args": NET_ARGS | {"hidsize": 64}}
     resumed = make_trainer(tmp_path, max_reuse=2, **({"kl_divergence_coef_rho": 0.1} | change))
     with pytest.raises(CheckpointError, match="does not fit this code or these settings"):
-        resumed.load(folder)
+        load_trainer(resumed, folder)
 
 
 def test_latest_passes_over_what_is_broken(tmp_path, caplog):
@@ -230,7 +231,7 @@ def test_latest_passes_over_what_is_broken(tmp_path, caplog):
     folders = []
     for _ in range(5):
         iterate(trainer)
-        folders.append(trainer.save())
+        folders.append(save_trainer(trainer))
         time.sleep(0.01)
     assert find_checkpoint("latest", tmp_path) == folders[4]
     with open(folders[4] / "trainer.pt", "r+b") as file:  # a flipped bit
@@ -271,7 +272,7 @@ def test_a_save_that_fails_leaves_the_older_checkpoint(tmp_path):
     iterate(trainer)
     trainer.replay.save = lambda folder: 1 / 0
     with pytest.raises(ZeroDivisionError):
-        trainer.save()
+        save_trainer(trainer)
     assert find_checkpoint("latest", tmp_path) == folder
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]
 
@@ -280,7 +281,7 @@ def test_coming_again_to_a_broken_checkpoint_replaces_it(tmp_path):
     trainer, folder = checkpoint(tmp_path)
     (folder / "trainer.pt").write_bytes(b"")
     trainer.saved_iteration = -1
-    assert trainer.save() == folder and read_manifest(folder)["iteration"] == 3
+    assert save_trainer(trainer) == folder and read_manifest(folder)["iteration"] == 3
 
 
 def test_rows_that_will_be_written_again_are_dropped(tmp_path):
