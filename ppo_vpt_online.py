@@ -172,7 +172,7 @@ SMALL_NET_ARGS = {
     "attention_memory_size": 64,  # less `timesteps`: the steps that are remembered
     "diff_mlp_embedding": False,
     "hidsize": 128,
-    "img_shape": [28, 28, 3],
+    "img_shape": [32, 32, 3],
     "impala_chans": [8, 16, 16],
     "impala_kwargs": {"post_pool_groups": 1},
     "impala_width": 1,
@@ -1279,9 +1279,9 @@ def make_trainer(args: Args, policy: VPTPolicy, run_path: Path, trainer_class: t
 
 def main(args: Args) -> Path:
     """Train -> the run's folder."""
+    console = make_console()
     check_args(args)
     keep_freed_memory()
-    console = make_console()
     torch.manual_seed(args.seed)
     checkpoint = None if args.resume is None else find_checkpoint(args.resume, runs_path(args.save_path)).resolve()
     if args.model_path is None:

@@ -26,6 +26,8 @@ class Args:
     """key along the horizontal axis"""
     y: str = "charts/episodic_return"
     """key along the vertical axis"""
+    begin: float = 0.0
+    """where the horizontal axis begins: the mean of the very first episodes says little"""
     smooth: int = 5
     """iterations in the moving average"""
 
@@ -49,7 +51,7 @@ def main(args: Args) -> None:
         if not paths:
             raise SystemExit(f"--runs {group}: no folder with a metrics.jsonl matches; expected LABEL=PATTERN")
         curves = [read_curve(path, args.x, args.y) for path in paths]
-        grid = np.linspace(max(xs[0] for xs, _ in curves), min(xs[-1] for xs, _ in curves), 200)
+        grid = np.linspace(max(args.begin, *(xs[0] for xs, _ in curves)), min(xs[-1] for xs, _ in curves), 200)
         kernel = np.ones(args.smooth) / args.smooth
         smoothed = [np.convolve(np.pad(ys, (args.smooth - 1, 0), "edge"), kernel, "valid") for _, ys in curves]
         values = np.stack([np.interp(grid, xs, ys) for (xs, _), ys in zip(curves, smoothed, strict=True)])
