@@ -262,11 +262,11 @@ class VPTMemory(NamedTuple):
 
     @staticmethod
     def cat(memories: "list[VPTMemory]") -> "VPTMemory":
-        """One batch from several. All must have their cursor at 0: pass `ordered()` memories."""
-        if any(memory.cursor.device.type == "cpu" and memory.cursor != 0 for memory in memories):
-            raise ValueError("VPTMemory.cat needs memories whose cursor is 0: call ordered() on each first")
-        keys, values, valid, cursor = zip(*memories, strict=True)
-        return VPTMemory(torch.cat(keys, 1), torch.cat(values, 1), torch.cat(valid), torch.zeros_like(cursor[0]))
+        """One batch from several, whose cursors must be the same: of calls alike, or `ordered()`."""
+        keys, values, valid, cursors = zip(*memories, strict=True)
+        if cursors[0].device.type == "cpu" and any(cursor != cursors[0] for cursor in cursors):
+            raise ValueError("VPTMemory.cat needs memories with the same cursor: call ordered() on each first")
+        return VPTMemory(torch.cat(keys, 1), torch.cat(values, 1), torch.cat(valid), cursors[0].clone())
 
 
 class PolicyOutput(NamedTuple):
@@ -809,7 +809,7 @@ class Collector:
         chunks, steps = self.chunks, self.steps
         if self.t == 0:
             chunks.versions.fill_(self.version)
-            memory = self.whole(self.memories).ordered()
+            memory = VPTMemory.cat(self.memories).ordered()
             chunks.memory_keys.copy_(memory.keys.transpose(0, 1))
             chunks.memory_values.copy_(memory.values.transpose(0, 1))
             chunks.memory_valid.copy_(memory.valid)
@@ -831,12 +831,6 @@ class Collector:
             self.episode_lengths.append(length)
         self.t, self.chunks = 0, Fragments(*(torch.empty_like(tensor) for tensor in chunks))
         return chunks
-
-    @staticmethod
-    def whole(memories: list[VPTMemory]) -> VPTMemory:
-        """That of all environments; their cursors move together."""
-        keys, values, valid, cursors = zip(*memories, strict=True)
-        return VPTMemory(torch.cat(keys, 1), torch.cat(values, 1), torch.cat(valid), cursors[0])
 
     def step(self, chunks: Fragments, t: int) -> None:
         """Acts once in all environments and writes step `t`."""
@@ -878,7 +872,7 @@ class Collector:
 
     def reference_is_now_the_policy(self) -> None:
         """After the reference took the policy's weights: what that remembers is what the reference remembers."""
-        self.spread(self.whole(self.memories), self.watching, self.reference_memories)
+        self.spread(VPTMemory.cat(self.memories), self.watching, self.reference_memories)
 
     @staticmethod
     def spread(whole: VPTMemory, parts: list[slice], memories: list[VPTMemory]) -> None:

@@ -159,7 +159,7 @@ def test_memory_rows_and_batches_from_different_times_go_on_as_they_were():
     expected = run(POLICY, image[1:2, 6:], first[1:2, 6:], alone, [5])
     assert_same_outputs(PolicyOutput(*(x[2:] for x in out[:3]), None), expected)
     with pytest.raises(ValueError, match="ordered"):
-        VPTMemory.cat([together, together])
+        VPTMemory.cat([together, together._replace(cursor=together.cursor + 1)])
 
 
 def test_no_gradient_passes_through_the_memory():

@@ -65,7 +65,7 @@ class FragmentStore:
         """A store for this process in a new folder below `path`. What processes of this machine left that were killed,
         it removes."""
         host = re.sub(r"\W", "_", socket.gethostname())
-        with contextlib.suppress(OSError):  # another process may be removing them too
+        with contextlib.suppress(OSError, ValueError):  # another process may be removing them too; a foreign name
             for folder in Path(path).glob(f"process_{host}_*"):
                 if not _runs(int(folder.name.rpartition("_")[2])):
                     shutil.rmtree(folder)

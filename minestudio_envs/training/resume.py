@@ -94,12 +94,12 @@ def _load_learner(learner: Any, state: dict[str, Any]) -> None:
 
 
 def _collector_state(collector: Any) -> dict[str, Any]:
-    reference = collector.reference is not None
+    reference, cat = collector.reference is not None, type(collector.memories[0]).cat
     return {name: getattr(collector, name) for name in BUFFERS} | {
         "t": collector.t,
         "in_progress": [*collector.chunks, collector.ended] if collector.t else [],
-        "memory": list(collector.whole(collector.memories)),
-        "reference_memory": list(collector.whole(collector.reference_memories)) if reference else None,
+        "memory": list(cat(collector.memories)),
+        "reference_memory": list(cat(collector.reference_memories)) if reference else None,
         "action_rng": collector.action_rng.get_state(),
         "global_step": collector.global_step,
         "episodes": list(zip(collector.episode_returns, collector.episode_lengths, strict=True)),
