@@ -454,15 +454,18 @@ class ValueNormalizer(nn.Module):
         self.debiasing_term = nn.Parameter(torch.zeros(()), requires_grad=False)
 
     @torch.no_grad()
-    def update(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> None:
-        """Take the targets x (any shape) into the statistics, only those where `mask` (bool, x's shape) is True."""
+    def update(self, x: torch.Tensor, mask: torch.Tensor | None = None, total: Callable = lambda sum: sum) -> None:
+        """Take the targets x (any shape) into the statistics, only those where `mask` (bool, x's shape) is True.
+
+        total: makes sums those over all processes.
+        """
         if not self.enabled:
             return
         mask = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
-        x, count = torch.where(mask, x.float(), 0.0), mask.sum()
+        x, count = torch.where(mask, x.float(), 0.0), total(mask.sum())
         updates = count if self.per_element_update else count.clamp(max=1)  # nothing to average: no update
         weight = self.beta ** updates.double()  # 1 - 0.99999 has three digits in float32
-        mean, mean_sq = x.sum() / count.clamp(min=1), x.square().sum() / count.clamp(min=1)
+        mean, mean_sq = total(x.sum()) / count.clamp(min=1), total(x.square().sum()) / count.clamp(min=1)
         self.running_mean.copy_(weight * self.running_mean + (1 - weight) * mean)
         self.running_mean_sq.copy_(weight * self.running_mean_sq + (1 - weight) * mean_sq)
         self.debiasing_term.copy_(weight * self.debiasing_term + (1 - weight))
@@ -670,15 +673,15 @@ def vtrace(rewards, values, terminated, truncated, valid, logrho, discount: floa
     return advantages, returns
 
 
-def masked_mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean of `x` where `mask`; 0 if nowhere. What is masked may be NaN."""
-    return torch.where(mask, x, 0.0).sum() / mask.sum().clamp(min=1)
+def masked_mean(x: torch.Tensor, mask: torch.Tensor, total: Callable = lambda sum: sum) -> torch.Tensor:
+    """Mean of `x` where `mask`; 0 if nowhere. What is masked may be NaN. total: makes sums those over all processes."""
+    return total(torch.where(mask, x, 0.0).sum()) / total(mask.sum()).clamp(min=1)
 
 
-def normalize_advantages(advantages: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """To mean 0 and standard deviation 1 over the valid steps; 0 elsewhere."""
-    mean = masked_mean(advantages, valid)
-    std = masked_mean((advantages - mean) ** 2, valid).sqrt()
+def normalize_advantages(advantages: torch.Tensor, valid: torch.Tensor, total: Callable = lambda sum: sum):
+    """To mean 0 and standard deviation 1 over the valid steps (with `total`, of all processes); 0 elsewhere."""
+    mean = masked_mean(advantages, valid, total)
+    std = masked_mean((advantages - mean) ** 2, valid, total).sqrt()
     return torch.where(valid, (advantages - mean) / (std + 1e-8), 0.0)
 
 
@@ -808,17 +811,20 @@ class Collector:
         """A chunk of every environment; None after an interrupt, and the next call goes on there."""
         chunks, steps = self.chunks, self.steps
         if self.t == 0:
-            chunks.versions.fill_(self.version)
             memory = VPTMemory.cat(self.memories).ordered()
             chunks.memory_keys.copy_(memory.keys.transpose(0, 1))
             chunks.memory_values.copy_(memory.values.transpose(0, 1))
             chunks.memory_valid.copy_(memory.valid)
-        with self.autocast:  # around all steps: leaving it would drop the weights' bfloat16 copies
-            while self.t < steps:
-                self.step(chunks, self.t)
-                self.t += 1
-                if self.interrupted:
-                    return None
+        for fragment in slices(steps, self.args.fragment_length):
+            if self.t == fragment.start:
+                self.refresh()
+                chunks.versions[:, fragment] = self.version
+            with self.autocast:  # around all its steps: leaving it would drop the weights' bfloat16 copies
+                while self.t < fragment.stop:
+                    self.step(chunks, self.t)
+                    self.t += 1
+                    if self.interrupted:
+                        return None
         chunks.images[:, steps], chunks.first[:, steps] = self.next_obs, self.next_first
         for at, memory in zip(self.acting, self.memories, strict=True):
             with self.autocast:  # not in place: this observation will be seen again, by the step that acts on it
@@ -831,6 +837,9 @@ class Collector:
             self.episode_lengths.append(length)
         self.t, self.chunks = 0, Fragments(*(torch.empty_like(tensor) for tensor in chunks))
         return chunks
+
+    def refresh(self) -> None:
+        """Called before each fragment: the time to change the weights, and with them `version`."""
 
     def step(self, chunks: Fragments, t: int) -> None:
         """Acts once in all environments and writes step `t`."""
@@ -917,6 +926,19 @@ class Learner:
         self.nonfinite_steps = 0  # optimizer steps skipped in a row
         self.interrupted = False
 
+    # What makes one learner of several processes, each with a part of the chunks (ppo_vpt_distributed.py).
+
+    def total(self, x: torch.Tensor) -> torch.Tensor:
+        """The sum over all processes of a tensor of any shape."""
+        return x
+
+    def add_up_gradients(self) -> None:
+        """Give every process the sum of all processes' gradients."""
+
+    def stopping(self) -> bool:
+        """Was any process interrupted?"""
+        return self.interrupted
+
     @property
     def learning_rate(self) -> float:
         progress = self.iteration / self.args.num_iterations if self.args.anneal_lr_linearly else 0.0
@@ -976,14 +998,15 @@ class Learner:
         if args.memory == "burn-in":
             valid = valid & (torch.arange(valid.shape[1], device=self.device) >= args.burn_in_length)
         if args.normalize_advantage_full_batch:
-            advantages = normalize_advantages(advantages, valid)
+            advantages = normalize_advantages(advantages, valid, self.total)
         oldlogprobs, weights = off_policy_terms(args.loss, proxlogprobs, logprobs, args.is_clip, args.log_ratio_range)
         if args.advantage == "vtrace":
             weights = torch.ones_like(weights)  # the correction is in the advantages already
         now = (self.iteration, self.optimizer_steps)
         metrics = off_policy_metrics(chunks, *now, logrho, logrho.exp().clamp(max=args.is_clip), valid, args.is_clip)
-        residual = masked_mean((returns - values) ** 2, valid)
-        variance = masked_mean((returns - masked_mean(returns, valid)) ** 2, valid)
+        residual = masked_mean((returns - values) ** 2, valid, self.total)
+        mean = masked_mean(returns, valid, self.total)
+        variance = masked_mean((returns - mean) ** 2, valid, self.total)
         metrics["losses/explained_variance"] = float(1 - residual / variance)  # nan or -inf where all returns are equal
         oldvpreds = self.policy.value_head.normalizer.normalize(values)
         return Targets(oldlogprobs, weights, advantages, returns, oldvpreds, valid), metrics
@@ -1028,13 +1051,13 @@ class Learner:
                 [[chunks[i] for i in rows] for rows in groups(order, self.micro_batch)], self.device
             )
             for rows in groups(order, self.micro_batch * args.gradient_accumulation):
-                if self.interrupted:
+                if self.stopping():
                     break
                 # Counts and statistics are the whole optimizer step's, so that accumulating changes nothing.
                 step = targets.at(torch.from_numpy(rows).to(self.device))
-                count = step.valid.sum().clamp(min=1)
+                count = self.total(step.valid.sum()).clamp(min=1)
                 statistics = copy.deepcopy(normalizer.state_dict())
-                normalizer.update(step.returns, step.valid)
+                normalizer.update(step.returns, step.valid, self.total)
                 self.optimizer.zero_grad(set_to_none=True)
                 for micro in torch.from_numpy(rows).to(self.device).split(self.micro_batch):
                     for name, value in self.backward(micro, next(batches), targets.at(micro), losses, count):
@@ -1043,6 +1066,7 @@ class Learner:
                         elif not grad_norms and not skipped:
                             sums[name] = torch.maximum(value, sums.get(name, value))
                         weight += value / count if name == "steps" else 0.0
+                self.add_up_gradients()
                 grad_norm = nn.utils.clip_grad_norm_(self.policy.parameters(), args.max_grad_norm)
                 if self.step_optimizer(grad_norm, [chunks[i].id for i in rows]):
                     grad_norms.append(float(grad_norm))
@@ -1051,11 +1075,13 @@ class Learner:
                     normalizer.load_state_dict(statistics)  # one infinite return would stay in them for ever
                     skipped += 1
             batches.close()
-        steps = max(1.0, float(sums.pop("steps", 0.0)))
-        metrics = {name: float(x) / (1.0 if name.startswith("invariants") else steps) for name, x in sums.items()}
+        maxima = {name: float(x) for name, x in sums.items() if name.startswith("invariants")}
+        totals = {name: float(self.total(x)) for name, x in sums.items() if name not in maxima}
+        steps = max(1.0, totals.pop("steps", 0.0))
+        metrics = maxima | {name: x / steps for name, x in totals.items()}
         metrics["losses/grad_norm"] = float(np.mean(grad_norms)) if grad_norms else math.nan
         metrics["losses/skipped_steps"] = skipped
-        metrics["invariants/weight_of_a_step"] = float(weight) / max(1, len(grad_norms) + skipped)
+        metrics["invariants/weight_of_a_step"] = float(self.total(weight)) / max(1, len(grad_norms) + skipped)
         return metrics
 
     def backward(
@@ -1070,6 +1096,7 @@ class Learner:
         memory = self.memory(batch)
         for steps in self.pieces:
             t = targets.at(slice(None), steps)
+            t = t._replace(valid=t.valid & batch.valid[:, steps])  # a chunk lost since its targets were made has none
             loss, metrics, memory = losses(rows, steps, batch, t, memory)
             if loss.shape != t.valid.shape:
                 raise ValueError(f"the loss must be that of each step, {list(t.valid.shape)}, not {list(loss.shape)}")
@@ -1100,7 +1127,7 @@ class Learner:
             entropy_bonus = entropy(output)
         # [B, t], not averaged: that is done where the steps that count are known.
         loss = args.ppo_policy_coef * pg_loss + args.ppo_vf_coef * v_loss - args.entropy_bonus_coef * entropy_bonus
-        ratio, fresh = logratio.detach().exp(), batch.versions[:, steps] == self.iteration
+        ratio, fresh = logratio.detach().exp(), (batch.versions == self.iteration).all(1, keepdim=True)
         metrics = {
             "losses/policy_loss": pg_loss,
             "losses/value_loss": v_loss,
@@ -1130,7 +1157,7 @@ class Learner:
         teacher_latents = []
         batches = groups(chunks, self.micro_batch)
         for batch in replay.batches(batches, self.device):
-            if self.interrupted:
+            if self.stopping():
                 return {}
             memory, latents = self.memory(batch), []
             for steps in self.pieces:
