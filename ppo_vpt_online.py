@@ -594,6 +594,17 @@ def load_openai_policy(model_path, weights_path=None, temperature: float | None 
     return load_policy(VPTPolicy, model_path, weights_path, temperature)
 
 
+def begin_training(args: Any, policy: VPTPolicy) -> VPTPolicy | None:
+    """Set up the policy's value head; -> the reference policy, if one is wanted."""
+    head = policy.value_head
+    head.normalizer.beta, head.normalizer.enabled = args.vf_ewma_beta, args.use_normalized_vf
+    if args.zero_initial_vf:
+        with torch.no_grad():  # its statistics too: they start anew
+            for parameter in head.parameters():
+                parameter.zero_()
+    return copy.deepcopy(policy).requires_grad_(False) if args.kl_divergence_coef_rho > 0 else None
+
+
 # ACTION HEADS: two independent categoricals, buttons and camera. The joint log-probability, entropy and KL are the sums
 # of both, also where the buttons' camera bit makes the camera index irrelevant: this is the policy VPT was trained as.
 
@@ -1205,13 +1216,7 @@ class Trainer:
 
     def __init__(self, args: Args, policy: VPTPolicy, envs: Any, run_path: Path, device: torch.device):
         self.args, self.policy, self.run_path, self.device = args, policy.to(device), run_path, device
-        head = policy.value_head
-        head.normalizer.beta, head.normalizer.enabled = args.vf_ewma_beta, args.use_normalized_vf
-        if args.zero_initial_vf:
-            with torch.no_grad():  # its statistics too: they start anew
-                for parameter in head.parameters():
-                    parameter.zero_()
-        self.reference = copy.deepcopy(policy).requires_grad_(False) if args.kl_divergence_coef_rho > 0 else None
+        self.reference = begin_training(args, self.policy)
         self.learner = Learner(args, policy, self.reference, device)
         self.collector = Collector(args, policy, self.reference, envs, device)
         films = Path(args.video_output_dir or run_path / "videos")

@@ -153,7 +153,7 @@ def test_every_flag_has_one_line_of_help_in_its_group():
         (["--name", "a/b"], "--name a/b names a folder"),
         (["--fragments-per-chunk", "3"], "--fragments-per-chunk 3 must divide --batch-size-per-gpu 16"),
         (["--advantage", "vtrace", "--loss", "behavior"], "a second time beside --advantage vtrace"),
-        (["--enable-ref-update"], "--enable-ref-update needs a reference policy"),
+        (["--enable-ref-update"], "--enable-ref-update True needs a reference policy"),
         (["--memory", "burn-in", "--burn-in-length", "32"], "--burn-in-length 32 leaves no step"),
         (["--resume", "nowhere"], "nowhere: no such folder"),
         (["--resume", "latest"], "latest: no good checkpoint in 0 folders"),

@@ -90,32 +90,51 @@ def read_manifest(folder: str | Path) -> dict:
     return manifest
 
 
-def find_checkpoint(which: str, save_path: str | Path) -> Path:
+def find_checkpoint(which: str, save_path: str | Path, kind: str = "ppo_vpt_online") -> Path:
     """A checkpoint's folder; a run's folder: its newest good one; "latest": that of all runs under `save_path`.
 
-    Broken ones are passed over with a warning. Raises CheckpointError when there is none.
+    kind: of checkpoint, by the script that wrote it; "latest" looks at no others. Broken ones are passed over with a
+    warning. Raises CheckpointError when there is none.
     """
     pattern = "*/checkpoints/iteration_*" if which == "latest" else "checkpoints/iteration_*"
     root = Path(save_path if which == "latest" else which)
     folders = [folder for folder in root.glob(pattern) if folder.is_dir()]
     folders.sort(key=lambda folder: (_time(folder), folder.name), reverse=True)
     if which != "latest" and not folders:
-        read_manifest(root)
+        _check_kind(root, read_manifest(root), kind)
         return root
+    if which == "latest":
+        folders = [folder for folder in folders if _about(folder).get("kind", kind) == kind]
     for folder in folders:
         try:
-            read_manifest(folder)
+            _check_kind(folder, read_manifest(folder), kind)
             return folder
         except CheckpointError as error:
             logger.warning(f"passed over: {error}")
     raise CheckpointError(f"{which}: no good checkpoint in {len(folders)} folders {root / pattern}")
 
 
+def _check_kind(folder: Path, manifest: dict, kind: str) -> None:
+    if (other := manifest.get("kind", kind)) != kind:
+        raise CheckpointError(
+            f"{folder} was written by {other}: {kind} can begin a new run from its policy.model and policy.weights"
+        )
+
+
+def _about(folder: Path) -> dict:
+    """Its manifest as it stands, or nothing if that is broken."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
 def _time(folder: Path) -> float:
     """When it was written, by its manifest, or by the file system if that is broken; copying changes the latter."""
     try:
-        return float(json.loads((folder / MANIFEST).read_text())["time"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return float(_about(folder)["time"])
+    except (ValueError, KeyError, TypeError):
         return folder.stat().st_mtime if folder.exists() else 0.0
 
 

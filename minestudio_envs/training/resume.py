@@ -18,6 +18,7 @@ from minestudio_envs.training.vpt_files import read_vpt_weights, save_vpt_policy
 logger = logging.getLogger("ppo_vpt")
 
 COUNTERS = ("iteration", "optimizer_steps", "trained_steps", "nonfinite_steps")
+MISFITS = (KeyError, ValueError, TypeError, RuntimeError, OSError, pickle.UnpicklingError)
 BUFFERS = ("next_obs", "next_first", "next_done", "last_reward")
 
 
@@ -27,13 +28,12 @@ def save_trainer(trainer: Any) -> Path:
     folder = trainer.run_path / "checkpoints" / f"iteration_{iteration:06d}"
     if iteration == trainer.saved_iteration and folder.exists():  # an interrupt came before another iteration was done
         return folder
-    with write_checkpoint(folder, iteration=iteration, args=dataclasses.asdict(trainer.args)) as aside:
-        save_vpt_policy(trainer.policy, aside / "policy.model", aside / "policy.weights")
-        if trainer.reference is not None:
-            torch.save(trainer.reference.state_dict(), aside / "reference.pt")
+    about = {"kind": "ppo_vpt_online", "iteration": iteration, "args": dataclasses.asdict(trainer.args)}
+    with write_checkpoint(folder, **about) as aside:
+        save_policies(aside, trainer.policy, trainer.reference)
         state = {
             "shapes": _shapes(trainer),
-            "learner": _learner_state(trainer.learner),
+            "learner": learner_state(trainer.learner),
             "collector": _collector_state(trainer.collector),
             "replay": trainer.replay.save(aside / "replay"),
             "fragments_collected": trainer.fragments_collected,
@@ -53,21 +53,35 @@ def load_trainer(trainer: Any, folder: Path) -> None:
         other = [f"{name} {saved.get(name)}, not {own[name]}" for name in own if saved.get(name) != own[name]]
         if other:
             raise ValueError(f"it has {', '.join(other)}")
-        trainer.policy.load_state_dict(read_vpt_weights(folder / "policy.weights"))
-        if trainer.reference is not None:
-            trainer.reference.load_state_dict(read_vpt_weights(folder / "reference.pt"))
-        _load_learner(trainer.learner, state["learner"])
+        load_policies(folder, trainer.policy, trainer.reference)
+        load_learner(trainer.learner, state["learner"])
         _load_collector(trainer.collector, state["collector"])
         trainer.replay.load(state["replay"], folder / "replay", type(trainer.collector.chunks), trainer.device)
         trainer.fragments_collected = state["fragments_collected"]
         torch.set_rng_state(state["torch_rng"])
-    except (KeyError, ValueError, TypeError, RuntimeError, OSError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(
-            f"{folder} does not fit this code or these settings ({type(error).__name__}: {reason}). Resume it with "
-            "those it was written with, or begin a new run from its policy.model and policy.weights"
-        ) from error
+    except MISFITS as error:
+        raise misfit(folder, error) from error
     trainer.collector.version = trainer.saved_iteration = trainer.learner.iteration
+
+
+def misfit(folder: Path, error: Exception) -> CheckpointError:
+    """What to raise when one of MISFITS comes up in loading."""
+    return CheckpointError(
+        f"{folder} does not fit this code or these settings ({type(error).__name__}: {str(error).splitlines()[0]}). "
+        "Resume it with those it was written with, or begin a new run from its policy.model and policy.weights"
+    )
+
+
+def save_policies(folder: Path, policy: Any, reference: Any) -> None:
+    save_vpt_policy(policy, folder / "policy.model", folder / "policy.weights")
+    if reference is not None:
+        torch.save(reference.state_dict(), folder / "reference.pt")
+
+
+def load_policies(folder: Path, policy: Any, reference: Any) -> None:
+    policy.load_state_dict(read_vpt_weights(folder / "policy.weights"))
+    if reference is not None:
+        reference.load_state_dict(read_vpt_weights(folder / "reference.pt"))
 
 
 def _shapes(trainer: Any) -> dict[str, Any]:
@@ -77,12 +91,12 @@ def _shapes(trainer: Any) -> dict[str, Any]:
     return own | {name: getattr(trainer.args, name) for name in names} | trainer.policy.net_args
 
 
-def _learner_state(learner: Any) -> dict[str, Any]:
+def learner_state(learner: Any) -> dict[str, Any]:
     state = {name: getattr(learner, name) for name in COUNTERS}
     return state | {"rng": learner.rng.bit_generator.state, "optimizer": learner.optimizer.state_dict()}
 
 
-def _load_learner(learner: Any, state: dict[str, Any]) -> None:
+def load_learner(learner: Any, state: dict[str, Any]) -> None:
     for name in COUNTERS:
         setattr(learner, name, state[name])
     learner.rng.bit_generator.state = state["rng"]

@@ -61,7 +61,7 @@ class RunLogger:
         drop_rows_after(path, iteration)
         self.file = path.open("a", buffering=1)
         if wandb is not None:
-            self.wandb_run = self._start_wandb(run_path, config, wandb)
+            self.wandb_run = self.start_wandb(run_path, config, wandb)
         if tensorboard:
             try:
                 from torch.utils.tensorboard import SummaryWriter
@@ -74,13 +74,14 @@ class RunLogger:
         self.task = self.progress.add_task("first iteration", total=iterations, completed=iteration)
 
     @staticmethod
-    def _start_wandb(run_path: Path, config: dict[str, Any], arguments: dict[str, Any]):
+    def start_wandb(run_path: Path, config: dict[str, Any], arguments: dict[str, Any]):
+        """wandb.init for a run's folder -> the run."""
         import wandb
 
         id_file = run_path / "wandb_id"  # a resumed run goes on as the same run
         if id_file.exists():
             arguments = arguments | {"id": id_file.read_text(), "resume": "allow"}
-        run = wandb.init(name=run_path.name, config=config, **arguments)
+        run = wandb.init(**{"name": run_path.name} | arguments, config=config)
         id_file.write_text(run.id)
         run.define_metric("*", step_metric=STEP)  # and no step=: rows of a resumed run would be dropped
         return run

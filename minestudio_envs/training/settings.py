@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,11 +53,17 @@ def runs_path(save_path: str | None) -> Path:
     return Path.home() / "ray_results" if save_path is None else Path(save_path)
 
 
-def check_args(args: Any) -> None:
-    """Refuse settings that cannot work. Raises SystemExit with a message that names the flag."""
+def check_args(args: Any, flags: Mapping[str, str] | None = None, ranks: int | None = None) -> None:
+    """Refuse settings that cannot work. Raises SystemExit with a message that names the flag.
+
+    flags: how they are spelled, if not as the settings. ranks: processes that learn, and that do not collect.
+    """
+
+    def flag(name: str) -> str:
+        return "--" + (flags or {}).get(name, name).replace("_", "-")
 
     def refuse(name: str, fault: str) -> None:
-        raise SystemExit(f"--{name.replace('_', '-')} {getattr(args, name)} {fault}")
+        raise SystemExit(f"{flag(name)} {getattr(args, name)} {fault}")
 
     at_least_1 = (
         "num_envs fragment_length num_iterations batch_size_per_gpu batches_per_iteration gradient_accumulation"
@@ -68,7 +74,6 @@ def check_args(args: Any) -> None:
         "learning_rate weight_decay adam_eps max_grad_norm ppo_clip ppo_policy_coef ppo_vf_coef is_clip vtrace_clip"
     )
     at_least_0 += " kl_divergence_coef_rho log_ratio_range record_video_interval vf_warmup inference_batch_size"
-    at_least_0 += ""
     at_least_0 += " max_staleness max_nonfinite_steps replay_memory fragments_per_report burn_in_length"
     at_least_0 += " sleep_epochs sleep_vf_coef sleep_kl_coef"
     lowest = dict.fromkeys(at_least_1.split(), 1) | dict.fromkeys(at_least_0.split(), 0) | {"video_width": 32}
@@ -80,24 +85,24 @@ def check_args(args: Any) -> None:
             refuse(name, "must be between 0 and 1")
     if args.temperature is not None and not 0 < args.temperature < math.inf:
         refuse("temperature", "must be positive")
-    fragments = args.batch_size_per_gpu * args.batches_per_iteration
-    if args.max_staleness and fragments % (args.num_envs * args.fragments_per_chunk):
+    fragments = args.batch_size_per_gpu * args.batches_per_iteration * (ranks or 1)
+    if ranks is None and args.max_staleness and fragments % (args.num_envs * args.fragments_per_chunk):
         logger.warning(
             f"an iteration trains on {fragments} fragments, and --num-envs {args.num_envs} collect "
             f"{args.num_envs * args.fragments_per_chunk} at once: those left over wait for the next iteration"
         )
     if args.batches_per_iteration % args.gradient_accumulation:
-        refuse("gradient_accumulation", f"must divide --batches-per-iteration {args.batches_per_iteration}")
+        refuse("gradient_accumulation", f"must divide {flag('batches_per_iteration')} {args.batches_per_iteration}")
     if args.batch_size_per_gpu % args.fragments_per_chunk:
-        refuse("fragments_per_chunk", f"must divide --batch-size-per-gpu {args.batch_size_per_gpu}")
+        refuse("fragments_per_chunk", f"must divide {flag('batch_size_per_gpu')} {args.batch_size_per_gpu}")
     if fragments > args.max_chunks * args.fragments_per_chunk:
         refuse("max_chunks", f"cannot hold an iteration's {fragments} fragments, batch size times batches")
     if args.memory == "burn-in" and args.burn_in_length >= args.fragment_length * args.fragments_per_chunk:
         refuse("burn_in_length", "leaves no step of a chunk to train on")
     if args.advantage == "vtrace" and args.loss == "behavior":
-        refuse("loss", "would weigh by pi / mu a second time beside --advantage vtrace: use decoupled")
+        refuse("loss", f"would weigh by pi / mu a second time beside {flag('advantage')} vtrace: use decoupled")
     if args.enable_ref_update and args.kl_divergence_coef_rho == 0:
-        raise SystemExit("--enable-ref-update needs a reference policy: --kl-divergence-coef-rho above 0")
+        refuse("enable_ref_update", f"needs a reference policy: {flag('kl_divergence_coef_rho')} above 0")
     try:
         torch.zeros(1, device=args.device if args.device != "auto" else "cpu").cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
@@ -107,4 +112,4 @@ def check_args(args: Any) -> None:
         refuse("name", "names a folder: letters, digits and ._+- only")
     for name in ("weights_path", "temperature"):
         if getattr(args, name) is not None and args.model_path is None:
-            refuse(name, "needs --model-path, which says which network it is for")
+            refuse(name, f"needs {flag('model_path')}, which says which network it is for")
