@@ -25,7 +25,6 @@ The same algorithm in one process, and easier to read first: ppo_vpt_online.py.
 import asyncio
 import contextlib
 import copy
-import dataclasses
 import datetime
 import hashlib
 import json
@@ -37,6 +36,7 @@ import signal
 import socket
 import threading
 import time
+import traceback
 import uuid
 import warnings
 from collections import deque
@@ -80,6 +80,7 @@ from minestudio_envs.training.nested_settings import (
 )
 from minestudio_envs.training.ray_cluster import (
     PartyError,
+    alive_nodes,
     connect,
     fingerprint,
     here,
@@ -165,13 +166,10 @@ class RolloutConfig:
     num_gpus_per_worker: float = 1.0  # GPUs, or a part of one, for each; 0: it acts on the CPU
     num_cpus_per_worker: float = 1  # CPU cores for each: threads of its policy and its environments
     fragment_length: int = 256  # steps in a fragment, the unit of training [128]
-    to_send_queue_size: int = (
-        6  # fragments that a worker may hold unsent and go on; with more it waits. 0: it begins to
-    )
-    # collect only when the replay wants chunks, which are fresher then
+    to_send_queue_size: int = 6  # fragments held unsent beyond which a worker waits; 0: it collects only what is wanted
     worker_config: WorkerConfig = field(default_factory=WorkerConfig)
-    worker_overrides: Annotated[tuple[dict[str, Any], ...], JSON] = ()  # what workers 0, 1, ... have otherwise: a list
-    # of dicts with keys of worker_config, num_gpus_per_worker or num_cpus_per_worker
+    # [{...}, ...]: what workers 0, 1, ... have otherwise, of worker_config, num_gpus_per_worker and num_cpus_per_worker
+    worker_overrides: Annotated[tuple[dict[str, Any], ...], JSON] = ()
     replay_buffer_config: ReplayBufferConfig = field(default_factory=ReplayBufferConfig)
     episode_statistics_config: EpisodeStatisticsConfig = field(default_factory=EpisodeStatisticsConfig)
 
@@ -253,7 +251,7 @@ class LoggerConfig:
 
         import wandb
 
-        return [name for name in inspect.signature(wandb.init).parameters if name not in ("dir", "config", "id")]
+        return [name for name in inspect.signature(wandb.init).parameters if name != "config"]
 
 
 @dataclass
@@ -261,8 +259,7 @@ class Args:
     """The run"""
 
     trainer_name: str = "PPOTrainer"  # which class of TRAINERS conducts
-    detach_rollout_manager: bool = True  # rollouts go on when this script ends; the next one with these settings takes
-    # them over, and --stop ends them
+    detach_rollout_manager: bool = True  # rollouts outlive this script: the next one takes them over, --stop ends them
     laptop: bool = False  # other defaults, see LAPTOP: a small policy's quick start without GPUs
     synchronous: bool = False  # collect or learn, never both: with one worker and one rank ppo_vpt_online.py's weights
     stop: bool = False  # end the rollouts that were left behind, and Ray if it was started here; nothing else
@@ -405,8 +402,8 @@ def make_policy(args: SimpleNamespace, policy_generator: Callable) -> "VPTPolicy
     return policy
 
 
-# For processes that compute. Threads spin but briefly when they wait, as above; and they share one heap, else glibc would
-# hand the memory of those that Ray runs calls in back to the kernel again and again.
+# For processes that compute. Threads spin but briefly when they wait, as above; and they share one heap, else glibc
+# would hand the memory of those that Ray runs calls in back to the kernel again and again.
 WORKING = {"env_vars": {"GOMP_SPINCOUNT": "2000", "MALLOC_ARENA_MAX": "1"}}
 
 
@@ -419,6 +416,12 @@ def use_cores(cores: float) -> torch.device:
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     keep_freed_memory()
     return torch.device("cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu")
+
+
+def own_folder(args: SimpleNamespace, name: str) -> Path:
+    """Where a process keeps files on its machine, till Ray's node there ends. Other namespaces' runs have others."""
+    run = hashlib.sha256(args.namespace.encode()).hexdigest()[:8]
+    return process_folder(args.database_path, f"{run}_{name}", os.getppid())  # who started it: Ray's node
 
 
 # COLLECTING
@@ -444,6 +447,7 @@ class RolloutWorker:
         self.unsent = self.delivered = self.restarts = 0  # fragments, chunks, of the environments
         self.wanted_film: str | None = None
         self.error: Exception | None = None
+        self.trouble: str | None = None  # with the disk
         self.stopping = False
 
     # The manager's calls
@@ -460,7 +464,8 @@ class RolloutWorker:
         collector = self.collector
         steps = (collector.global_step, collector.t) if collector else (0, 0)
         version = self.stamp.version if self.stamp else None
-        status = {"state": self.state, "progress": (*steps, self.delivered, self.restarts), "version": version}
+        state = self.trouble or self.state
+        status = {"state": state, "progress": (*steps, self.delivered, self.restarts), "version": version}
         return status | {"delivered": self.delivered, "node": here(), "pid": os.getpid()}
 
     def record(self, name: str) -> None:
@@ -477,7 +482,7 @@ class RolloutWorker:
     def run(self) -> None:
         """Collects until stopped. Raises what is wrong with the environments, the policy or the disk."""
         self.device = use_cores(self.args.num_cpus_per_worker)
-        self.store = FragmentStore.temporary(self.args.database_path, self.args.num_shards, owner=os.getppid())
+        self.store = FragmentStore(own_folder(self.args, self.writer), self.args.num_shards)
         policy = make_policy(self.args, self.policy_generator).to(self.device)
         self.policies = policy, begin_training(self.args, policy)
         threading.Thread(target=self.send, daemon=True).start()
@@ -618,11 +623,12 @@ class RolloutWorker:
         began = time.monotonic()
         while True:
             try:
-                return self.store.write(number, arrays)
+                path, self.trouble = self.store.write(number, arrays), None
+                return path
             except FragmentStoreError as error:
                 if time.monotonic() - began > self.args.wait_limit:
                     raise
-                logger.warning(f"{self.writer} waits to write: {error}")
+                self.trouble = f"waiting to write {error}"
                 time.sleep(min(5.0, self.args.wait_limit / 10))
 
 
@@ -634,23 +640,37 @@ def find_task(name: str) -> Callable:
     return getattr(importlib.import_module(module), function)
 
 
+def no_task(name: str) -> str | None:
+    """Why it cannot be used, if so."""
+    try:
+        return None if callable(find_task(name)) else "is no function"
+    except Exception as error:  # whatever an import raises
+        return why(error)
+
+
+def why(error: BaseException) -> str:
+    """The last line of what there is to say."""
+    return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+
+
 class RolloutManager:
     """Keeps the rollout workers alive and gives them the weights. Outlives the script that started it, if detached."""
 
     def __init__(self, config: dict, generators: tuple, prints: dict, replay: Any, session: Any, started: int):
         self.args, self.generators, self.session, self.replay = from_config(Args, config), generators, session, replay
         self.prints, self.started = prints, started
+        self.notes: deque[str] = deque(maxlen=100)  # what befell whom, for the script
         with warnings.catch_warnings():  # of a deprecated call of Ray's own
             warnings.simplefilter("ignore")
             if ray.get_runtime_context().was_current_actor_reconstructed:
                 self.started = int(time.time())  # the seeds of before are used up
+                self.notes.append("the rollout manager died, and the workers with it; starting others")
         self.lock, self.closed = threading.RLock(), False
         self.crew: dict[int, SimpleNamespace] = {}
         self.attempts = dict.fromkeys(range(self.args.rollout_config.num_rollout_workers), 0)
         self.failures = dict.fromkeys(self.attempts, 0)  # in a row
         self.retry_at = dict.fromkeys(self.attempts, 0.0)
         self.given_up: dict[int, str] = {}
-        self.notes: deque[str] = deque(maxlen=100)  # what befell whom, for the script
         self.stamp: Stamp | None = None
         self.weights: list = [None, None]  # references to the policy's and the reference policy's in the object store
         threading.Thread(target=self.supervise, daemon=True).start()
@@ -672,7 +692,7 @@ class RolloutManager:
                     ray.get(ref)
                     self.replace(running[ref], "ended", False)
                 except ray.exceptions.RayTaskError as error:
-                    self.replace(running[ref], str(error.cause or error).strip().splitlines()[-1], True)
+                    self.replace(running[ref], f"failed: {why(error.cause or error)}", True)
                 except ray.exceptions.RayError as error:
                     self.replace(running[ref], f"died ({type(error).__name__})", False)
             for index, member in list(self.crew.items()):
@@ -685,7 +705,7 @@ class RolloutManager:
         seed = args.seed
         if index or attempt:  # worker 0 has the seed of ppo_vpt_online.py
             seed = int(np.random.SeedSequence([seed, index, attempt]).generate_state(1)[0]) % 2**31
-        writer = f"rollout worker {index} ({uuid.uuid4().hex[:8]})"
+        writer = f"worker_{index}_{uuid.uuid4().hex[:8]}"
         worker = ray.remote(RolloutWorker).options(
             num_cpus=args.num_cpus_per_worker,
             num_gpus=args.num_gpus_per_worker,
@@ -696,8 +716,13 @@ class RolloutManager:
         member = SimpleNamespace(writer=writer, worker=worker, run=worker.run.remote(), status=None, question=None)
         member.asked = member.moved = time.monotonic()
         self.crew[index] = member
+        self.tell_crew()
         if self.stamp is not None:
             worker.set_weights.remote(self.stamp._replace(begins=True), *self.weights)
+
+    def tell_crew(self) -> None:
+        """The replay shall forget all workers but these, also those that died with the manager before this one."""
+        self.replay.crew.remote([member.writer for member in self.crew.values()])
 
     def look_after(self, index: int, member: SimpleNamespace) -> None:
         """Ask how it is, without waiting for the answer."""
@@ -727,7 +752,7 @@ class RolloutManager:
                 return
             member = self.crew.pop(index)
             ray.kill(member.worker)
-            self.replay.forget.remote(member.writer)
+            self.tell_crew()
             self.failures[index] += 1
             self.retry_at[index] = time.monotonic() + min(30.0, 2.0 ** (self.failures[index] - 1) - 1)
             where = f" on node {member.status['node'][:8]}" if member.status else ""
@@ -739,8 +764,13 @@ class RolloutManager:
     def publish(self, stamp: Stamp, rank: Any, reference: bool) -> float:
         """Fetch a trainer rank's weights, once, and have all workers load them -> seconds."""
         began = time.perf_counter()
+        if self.stamp is None:  # this manager is new, and so are all workers
+            stamp, reference = stamp._replace(begins=True), True
         weights = ray.get(rank.weights.remote(reference))
         with self.lock:  # put here, so that they outlive the trainer
+            if stamp.begins:  # another trainer: another try
+                self.failures |= dict.fromkeys(self.given_up, 0)
+                self.given_up.clear()
             self.stamp, self.weights[0] = stamp, ray.put(weights[0])
             if reference:
                 self.weights[1] = ray.put(weights[1])
@@ -789,7 +819,7 @@ class ReplayService:
     def __init__(self, config: dict, token: str):
         args = from_config(Args, config)
         self.args = flat(args)
-        folder = process_folder(self.args.database_path, token, os.getppid())  # Ray's, so it is found after a death
+        folder = own_folder(self.args, f"replay_{token}")  # found again after a death
         folder.mkdir(parents=True, exist_ok=True)
         self.index = ReplayIndex(self.args, np.random.default_rng([self.args.seed, 1]), folder / "index.sqlite")
         train = args.train_config
@@ -807,7 +837,8 @@ class ReplayService:
         self.holding = self.updating  # begun again in an update: the trainer may need all files that there are
         self.changed = asyncio.Condition()
         self.promised: dict[str, int] = {}  # chunks that workers were told to collect
-        self.lost_chunks = 0
+        self.writers: set[str] = set()  # the workers, when they are known
+        self.files, self.servers = FragmentServer(self.args), FragmentServers(self.args)
 
     def missing(self) -> int:
         """How many chunks more the next iteration wants."""
@@ -835,9 +866,8 @@ class ReplayService:
                 Path(path).unlink(missing_ok=True)
             else:
                 elsewhere.setdefault(node, []).append(path)
-        for node, gone in elsewhere.items():
-            with contextlib.suppress(ValueError, ray.exceptions.RayError):  # the node is gone, and they with it
-                fragment_server(node).delete.remote(gone)
+        for node in elsewhere.keys() & (alive_nodes() if elsewhere else set()):
+            self.servers[node].delete.remote(elsewhere[node])
 
     # Workers' calls
 
@@ -845,6 +875,8 @@ class ReplayService:
         """Take chunks (lineage, version, optimizer steps, node, path), numbered from `first`, when some are wanted
         -> the number after the last one taken. To repeat a call does no harm."""
         self.promised.pop(writer, None)
+        for node in {entry[3] for entry in entries} - {here()}:
+            self.servers[node]  # started before it is needed
         while True:
             old = [self.too_old(*entry[:2]) for entry in entries]
             wanted = len(entries) if self.gated else max(self.missing(), [*old, False].index(False))
@@ -883,15 +915,31 @@ class ReplayService:
                 return True
         return False
 
-    async def forget(self, writer: str) -> None:
-        """A worker is no more: what it had not handed over is not to come."""
-        self.index.forget(writer)
-        self.promised.pop(writer, None)
+    async def crew(self, writers: list[str]) -> None:
+        """These workers there are. What all others had not handed over is not to come, and its files go."""
+        for writer in (self.index.writers | self.writers) - set(writers):
+            self.index.forget(writer)
+            self.promised.pop(writer, None)
+        self.writers = set(writers)
+        for node in alive_nodes():
+            gone = self.index.forgotten, self.index.names(node, self.args.database_path)
+            if node == here():
+                self.files.sweep(*gone)
+            else:
+                self.servers[node].sweep.remote(*gone)
 
     # The trainer's calls
 
-    async def attach(self, lineage: int, version: int, trusted: int) -> None:
-        """A trainer begins, or the reference policy changed: of before only chunks up to version `trusted` are good."""
+    async def attached(self) -> int | None:
+        """The lineage that `attach` told; None if the index was lost and this one is new."""
+        return self.lineage
+
+    async def attach(self, lineage: int, version: int, after: int | None) -> None:
+        """A trainer begins, or the reference policy changed. If it goes on from the lineage of before, `after`, that
+        one's chunks up to this version are good; no others are."""
+        trusted = version if after is not None and after == self.lineage else -1
+        if lineage == self.lineage:  # asked again, for this process died before it could answer
+            trusted = self.trusted
         self.lineage, self.trusted = lineage, trusted
         self.remember(version, False)
         self.index.set("lineage", lineage)
@@ -906,6 +954,8 @@ class ReplayService:
         if self.updating:  # asked again, for this process died before it could answer
             self.remember(self.version, False)
             await self.tell()
+        alive = alive_nodes()
+        await self.lose({chunk.id for chunk in self.index.chunks if chunk.data.node not in alive})
         async with self.changed:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.changed.wait_for(lambda: not self.missing()), seconds)
@@ -914,6 +964,7 @@ class ReplayService:
         chunks = self.index.sample(self.num_chunks, self.version)
         self.remember(self.version, True)
         await self.tell()
+        await self.written()
         share = self.num_chunks // self.ranks
         return [chunks[rank * share : (rank + 1) * share] for rank in range(self.ranks)]
 
@@ -929,11 +980,24 @@ class ReplayService:
         self.index.set("version", version)
         self.index.set("updating", updating)
 
+    async def written(self) -> None:
+        """Uses have to be in the index's file before chunks are handed out: a full disk is waited for."""
+        began = time.monotonic()
+        while self.index.unwritten is not None:
+            if time.monotonic() - began > self.args.wait_limit / 2:
+                raise FragmentStoreError(f"the replay service cannot write {self.index.path}: {self.index.unwritten}")
+            await asyncio.sleep(0.5)
+            self.index.commit()
+
     async def lost(self, chunk_id: int) -> None:
         """A chunk's file cannot be read."""
-        self.lost_chunks += 1
-        self.index.lost(chunk_id)
-        await self.tell()
+        await self.lose({chunk_id})
+
+    async def lose(self, chunk_ids: set[int]) -> None:
+        if chunk_ids:
+            self.index.drop_if(lambda chunk: chunk.id in chunk_ids)
+            self.index.set("lost", self.index.get("lost", 0) + len(chunk_ids))
+            await self.tell()
 
     async def status(self) -> dict[str, float]:
         index = self.index
@@ -942,62 +1006,88 @@ class ReplayService:
             "replay/missing_chunks": self.missing(),
             "replay/added_chunks": index.added,
             "replay/unused_chunks": index.evicted_unused,
-            "replay/lost_chunks": self.lost_chunks,
+            "replay/lost_chunks": self.index.get("lost", 0),
         }
 
     async def close(self) -> None:
         """Remove everything from the disks."""
-        nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
         self.index.close()
-        for node in nodes:
-            with contextlib.suppress(ValueError, ray.exceptions.RayError):
-                await fragment_server(node).remove.remote(self.args.database_path)
+        self.files.remove()
+        calls = [asyncio.ensure_future(self.servers[node].remove.remote()) for node in alive_nodes() - {here()}]
+        if calls:  # some may not answer
+            await asyncio.wait(calls, timeout=10.0)
 
 
 class FragmentServer:
     """A node's files, for the other nodes."""
 
-    def read(self, path: str) -> dict[str, torch.Tensor]:
+    def __init__(self, args: SimpleNamespace):
+        self.folders = own_folder(args, "*")
+
+    def read(self, path: str) -> dict[str, np.ndarray]:
         return {name: tensor.numpy() for name, tensor in FragmentStore.read(path).items()}
 
     def delete(self, paths: list[str]) -> None:
         for path in paths:
             Path(path).unlink(missing_ok=True)
 
-    def remove(self, database_path: str) -> None:
-        """All that this node's workers wrote."""
-        for folder in Path(database_path).glob(f"process_*_{os.getppid()}"):
+    def sweep(self, writers: set[str], keep: set[str]) -> None:
+        """Remove what these workers wrote here, but for the files to keep."""
+        for folder in set().union(*map(self.glob, writers)):
+            with contextlib.suppress(FileNotFoundError):  # another call removes it
+                files = {str(path) for path in folder.rglob("*") if path.is_file()}
+                self.delete(list(files - keep))
+                if not files & keep:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    def remove(self) -> None:
+        """All of this run."""
+        for folder in self.glob("*"):
             shutil.rmtree(folder, ignore_errors=True)
 
+    def glob(self, name: str) -> set[Path]:
+        return set(self.folders.parent.glob(self.folders.name.replace("*", name)))
 
-def fragment_server(node: str) -> Any:
-    options = {"name": f"fragments of {node}", "get_if_exists": True, "num_cpus": 0, "max_concurrency": 4}
-    return ray.remote(FragmentServer).options(**options, scheduling_strategy=on_node(node)).remote()
+
+class FragmentServers(dict):
+    """By node, each started by whoever needs it first; they outlive that process, and end with the rollouts."""
+
+    def __init__(self, args: SimpleNamespace):
+        self.args = args
+
+    def __missing__(self, node: str) -> Any:
+        options = {"name": SERVER + node, "get_if_exists": True, "num_cpus": 0, "max_concurrency": 4}
+        options |= {"lifetime": "detached", "max_restarts": -1, "max_task_retries": -1}
+        self[node] = ray.remote(FragmentServer).options(**options, scheduling_strategy=on_node(node)).remote(self.args)
+        return self[node]
 
 
 class FragmentReader:
     """Reads chunks beside the trainer, as a batch."""
 
-    def __init__(self, blank: "Fragments", limit: float):
-        self.blank, self.limit = blank._asdict(), limit  # a chunk of zeros, none of whose steps is valid
+    def __init__(self, args: SimpleNamespace, blank: "Fragments"):
+        self.blank = blank._asdict()  # a chunk of zeros, none of whose steps is valid
+        self.limit = args.wait_limit / 6  # seconds for a batch's files from other nodes
+        self.servers = FragmentServers(args)
 
     def read(self, chunks: list[Chunk]) -> tuple[dict[str, np.ndarray], dict[int, str]]:
         """-> (the tensors, stacked; why which chunks are lost: they are blank)"""
-        data, lost = [], {}
+        data, lost, until = [], {}, time.monotonic() + self.limit
         for chunk in chunks:
             node, path = chunk.data
             try:
                 if node == here():
                     tensors = FragmentStore.read(path)
                 else:
-                    arrays = ray.get(fragment_server(node).read.remote(path), timeout=self.limit)
+                    seconds = max(0.0, until - time.monotonic())
+                    arrays = ray.get(self.servers[node].read.remote(path), timeout=seconds)
                     tensors = {name: torch.tensor(array) for name, array in arrays.items()}
                 shapes = {name: tensor[0].shape for name, tensor in self.blank.items()}
                 if {name: tensor.shape for name, tensor in tensors.items()} != shapes:
                     raise FragmentStoreError(f"{path}: of another shape than this policy's chunks")
                 data.append(tensors)
             except (FragmentStoreError, ray.exceptions.RayError, ValueError) as error:
-                lost[chunk.id] = f"{path} on node {node[:8]}: {str(error).strip().splitlines()[-1]}"
+                lost[chunk.id] = f"{path} on node {node[:8]}: {why(error)}"
                 data.append({name: tensor[0] for name, tensor in self.blank.items()})
         return {name: torch.stack([d[name] for d in data]).numpy() for name in self.blank}, lost
 
@@ -1023,7 +1113,10 @@ class ChunkReader:
 
     def start(self) -> Any:
         options = {"num_cpus": self.args.num_cpus_per_reader, "scheduling_strategy": on_node(here())}
-        return ray.remote(FragmentReader).options(**options).remote(self.blank, self.args.wait_limit / 3)
+        return ray.remote(FragmentReader).options(**options).remote(self.args, self.blank)
+
+    def ask(self, reader: int, chunks: list[Chunk]) -> tuple[Any, Any]:
+        return self.readers[reader], self.readers[reader].read.remote(chunks)
 
     def batches(self, batches: list[list[Chunk]], device: torch.device) -> Iterator["Fragments"]:
         """The tensors of batch after batch of chunks, as Replay.batches."""
@@ -1033,10 +1126,10 @@ class ChunkReader:
             while todo and len(asked) <= self.args.prefetch_batches:
                 chunks, turn = todo.pop(0), (turn + 1) % len(self.readers)
                 unread = [chunk for chunk in chunks if chunk.id not in self.kept]
-                asked.append((chunks, unread, turn, self.readers[turn].read.remote(unread) if unread else None))
+                asked.append((chunks, unread, turn, self.ask(turn, unread) if unread else None))
             began = time.perf_counter()
             chunks, unread, reader, answer = asked.popleft()
-            read = self.take(unread, reader, answer, device) if unread else None
+            read = self.take(unread, reader, *answer, device) if unread else None
             if len(unread) < len(chunks):
                 data = {chunk.id: read.rows(i) for i, chunk in enumerate(unread)} | self.kept
                 batch = self.type(*(torch.stack(x) for x in zip(*(data[chunk.id] for chunk in chunks), strict=True)))
@@ -1048,18 +1141,19 @@ class ChunkReader:
             self.batches_read += 1
             yield batch
 
-    def take(self, chunks: list[Chunk], reader: int, answer: Any, device: torch.device) -> "Fragments":
-        for attempt in range(3):
+    def take(self, chunks: list[Chunk], reader: int, actor: Any, answer: Any, device: torch.device) -> "Fragments":
+        for seconds in (self.args.wait_limit / 5, self.args.wait_limit / 2):  # the second one may have to start first
             try:
-                arrays, lost = ray.get(answer, timeout=self.args.wait_limit / 3)
+                arrays, lost = ray.get(answer, timeout=seconds)
                 break
             except (ray.exceptions.GetTimeoutError, ray.exceptions.RayActorError) as error:
-                logger.warning(f"reader {reader} of {self.name} gives no answer ({type(error).__name__}): replaced")
-                ray.kill(self.readers[reader])
-                self.readers[reader] = self.start()
-                answer = self.readers[reader].read.remote(chunks)
-                if attempt == 2:
-                    raise PartyError(f"the fragment readers of {self.name} give no answer: is the disk slow?") from None
+                if self.readers[reader] is actor:  # else it was replaced when it failed to give an earlier answer
+                    logger.warning(f"reader {reader} of {self.name} gives no answer ({type(error).__name__}): replaced")
+                    ray.kill(actor)
+                    self.readers[reader] = self.start()
+                actor, answer = self.ask(reader, chunks)
+        else:
+            raise PartyError(f"the fragment readers of {self.name} give no answer: is the disk slow?")
         for chunk_id, why in lost.items():
             if chunk_id not in self.lost:
                 logger.warning(f"{self.name} goes on without a chunk: {why}")
@@ -1105,13 +1199,14 @@ class TrainerRank:
 
     def meet(self, ip: str, port: int) -> None:
         """Join the others at rank 0's address, and take its weights."""
+        ray.get([reader.__ray_ready__.remote() for reader in self.reader.readers])
         if self.ranks == 1:
             return
         name = interface(ray.util.get_node_ip_address())  # the one that Ray uses: a hostname may lead to another
         os.environ |= {"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": name}
         # NCCL wants a GPU for each rank.
         backend = "nccl" if self.learner.device.type == "cuda" and self.gpus >= 1 else "gloo"
-        limit = datetime.timedelta(seconds=self.args.wait_limit)
+        limit = datetime.timedelta(seconds=2 * self.args.wait_limit)  # the script finds out who is stuck before
         meeting = {"rank": self.rank, "world_size": self.ranks, "timeout": limit}
         dist.init_process_group(backend, init_method=f"tcp://{ip}:{port}", **meeting)
         for tensor in self.learner.policy.state_dict().values():
@@ -1198,9 +1293,12 @@ class Session:
         self.run_path: Path | None = None
         self.wandb_run = None
 
-    def begin(self, run_path: Path, global_step: int, config: dict, wandb: dict[str, Any] | None) -> None:
-        """A trainer begins: with the run of before, or another."""
+    def begin(
+        self, run_path: Path, global_step: int, config: dict, wandb: dict[str, Any] | None, environment: dict[str, str]
+    ) -> None:
+        """A trainer begins: with the run of before, or another. wandb: arguments of wandb.init, or None for no log."""
         self.close()
+        os.environ |= environment
         self.run_path, self.global_step, self.rows = run_path, global_step, []
         self.episodes.clear()
         if wandb is not None:
@@ -1216,6 +1314,10 @@ class Session:
             row = self.statistics() | ray.get(self.replay.status.remote())
             self.rows.append(row)
             self.log(row)
+
+    def begun(self) -> bool:
+        """Whether a trainer told it of its run: not if this process has taken a dead one's place."""
+        return self.run_path is not None
 
     def statistics(self) -> dict[str, float]:
         everything = sorted(e for episodes in self.episodes.values() for e in episodes)[-self.options.window :]
@@ -1270,27 +1372,43 @@ class PPOTrainer:
                 self.ranks.append(actor.remote(rank, self.config, policy_generator, self.replay))
             except ValueError:
                 raise PartyError(f"a trainer is running already in namespace {args.namespace!r}") from None
+        try:
+            self.begin(checkpoint)
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(self, checkpoint: Path | None) -> None:
         (meeting,) = self.wait([self.ranks[0].address.remote()])
         self.wait([rank.meet.remote(*meeting) for rank in self.ranks])
         if checkpoint is not None:
             states = self.wait([rank.load.remote(checkpoint) for rank in self.ranks])
         (self.counters,) = self.wait([self.ranks[0].counters.remote()])
         self.global_step = states[0]["global_step"] if checkpoint is not None else 0
-        logger_config = args.logger_config
-        wandb = {"project": logger_config.project, **logger_config.wandb_init} if logger_config.track else None
-        ray.get(self.session.begin.remote(run_path, self.global_step, self.config, wandb))
-        # Chunks of the iterations after the checkpoint's were collected by weights that are no more.
-        trusted = self.iteration if checkpoint is not None and not train.enable_ref_update else -1
-        self.new_lineage(trusted, begins=True)
+        self.begin_session()
+        # Not with references that change: the chunks may have been collected with a later one.
+        resumes = checkpoint is not None and not self.args.train_config.enable_ref_update
+        self.new_lineage(after=states[0]["lineage"] if resumes else None, begins=True)
+
+    def begin_session(self) -> None:
+        config = self.args.logger_config
+        own = {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
+        wandb = {"project": config.project, "dir": own.get("WANDB_DIR", "."), **config.wandb_init}
+        wandb["dir"] = os.path.abspath(wandb["dir"])  # this process's, not the session's
+        begin = (self.run_path, self.global_step, self.config, wandb if config.track else None, own)
+        self.wait([self.session.begin.remote(*begin)], ["session"])
 
     @property
     def iteration(self) -> int:
         return self.counters["iteration"]
 
-    def new_lineage(self, trusted: int, begins: bool) -> None:
+    def new_lineage(self, after: int | None, begins: bool) -> None:
         self.lineage = time.time_ns()
-        ray.get(self.replay.attach.remote(self.lineage, self.iteration, trusted))
+        self.attach(after)
         self.publish(begins=begins, reference=True)
+
+    def attach(self, after: int | None) -> None:
+        self.wait([self.replay.attach.remote(self.lineage, self.iteration, after)], ["replay service"])
 
     def publish(self, begins: bool = False, reference: bool = False) -> float:
         stamp = Stamp(self.lineage, self.iteration, self.counters["optimizer_steps"], begins)
@@ -1309,18 +1427,21 @@ class PPOTrainer:
         while waiting:
             done, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=1.0)
             faults = {name: fault(ref) for ref, name in zip(refs, names, strict=True) if ref in done and fault(ref)}
-            if faults:  # when one dies the others fail for it
-                done, _ = ray.wait(waiting, num_returns=len(waiting), timeout=5.0) if waiting else ([], [])
-                faults |= {names[refs.index(ref)]: fault(ref) for ref in done if fault(ref)}
-                raise blame(faults)
+            if faults:
+                raise blame(faults | self.silent())
             progress = self.progress()
             if progress != seen:
                 seen, since = progress, time.monotonic()
             if waiting and time.monotonic() - since > self.args.wait_limit:
-                stuck = [names[refs.index(ref)] for ref in waiting]
-                silent = [name for i, name in enumerate(stuck) if len(stuck) == len(self.ranks) and i in self.asked]
-                raise PartyError(f"{', '.join(silent or stuck)}: no progress in {self.args.wait_limit:.0f} s; {RESUME}")
+                stuck = self.silent() or [name for ref, name in zip(refs, names, strict=True) if ref in waiting]
+                raise PartyError(f"{', '.join(stuck)}: no progress in {self.args.wait_limit:.0f} s; {RESUME}")
         return ray.get(refs)
+
+    def silent(self) -> dict[str, Exception]:
+        """The ranks that died or do not answer, for which all others fail or wait."""
+        asked = {f"trainer rank {i}": rank.progress.remote() for i, rank in enumerate(self.ranks)}
+        ray.wait(list(asked.values()), num_returns=len(asked), timeout=5.0)
+        return {name: error for name, ref in asked.items() if (error := fault(ref))}
 
     def progress(self) -> dict[int, Any]:
         """How far the ranks said they are; without waiting for those that do not answer."""
@@ -1339,15 +1460,12 @@ class PPOTrainer:
             (shares,) = self.wait([self.replay.sample.remote(1.0)], ["replay service"])
             if shares is not None:
                 return shares
-            (status,) = self.wait([self.manager.status.remote()], ["rollout manager"])
-            (replay,) = self.wait([self.replay.status.remote()], ["replay service"])
-            for note in status["notes"]:
-                logger.warning(note)
-            if status["given_up"]:
-                raise PartyError("no rollout worker is left:\n" + "\n".join(status["given_up"].values()))
-            if status["stamp"] is None:  # a new one, which knows nothing
-                logger.warning("the rollout manager died: another one has taken over")
-                self.publish(begins=True, reference=True)
+            calls = [self.manager.status.remote(), self.replay.status.remote(), self.replay.attached.remote()]
+            status, replay, lineage = self.wait(calls, ["rollout manager", "replay service", "replay service"])
+            self.heed(status)
+            if lineage != self.lineage:
+                logger.warning("the replay service has lost its index and begins anew")
+                self.attach(after=None)
             states = {i: worker["state"] for i, worker in status["workers"].items()}
             others = ", ".join(f"worker {i} is {state}" for i, state in states.items() if state != "collecting")
             show(f"waits for {replay['replay/missing_chunks']} chunks" + (f"; {others}"[:100] if others else ""))
@@ -1370,15 +1488,28 @@ class PPOTrainer:
         self.wait([self.replay.updated.remote(self.iteration)], ["replay service"])
         if train.enable_ref_update and self.iteration % train.keep_interval == 0:
             self.wait([rank.reference_is_now_the_policy.remote() for rank in self.ranks])
-            self.new_lineage(trusted=-1, begins=False)  # what the old reference said is no longer wanted
+            self.new_lineage(after=None, begins=False)  # what the old reference said is no longer wanted
             return merge(metrics)
         return merge(metrics) | {"time/publish": self.publish()}
 
+    def heed(self, status: dict[str, Any]) -> None:
+        """What the rollout manager tells."""
+        for note in status["notes"]:
+            logger.warning(note)
+        if status["given_up"]:
+            raise PartyError("no rollout worker is left:\n" + "\n".join(status["given_up"].values()))
+        if status["stamp"] is None:  # a new one, which knows nothing
+            self.publish()
+
     def statistics(self) -> dict[str, float]:
         """Of episodes and replay, as they stand."""
-        session, replay = self.wait(
-            [self.session.statistics.remote(), self.replay.status.remote()], ["session", "replay service"]
-        )
+        calls = [self.session.begun.remote(), self.manager.status.remote(), self.replay.status.remote()]
+        begun, status, replay = self.wait(calls, ["session", "rollout manager", "replay service"])
+        self.heed(status)
+        if not begun:
+            logger.warning("the session died: the statistics of episodes begin anew")
+            self.begin_session()
+        (session,) = self.wait([self.session.statistics.remote()], ["session"])
         self.global_step = session["charts/global_step"]
         return session | replay
 
@@ -1391,7 +1522,8 @@ class PPOTrainer:
         if len(set(digests)) > 1:
             raise PartyError(f"the trainer ranks' weights differ at iteration {self.iteration}: {digests}; not saved")
         about = {"kind": KIND, "iteration": self.iteration, "args": self.config}
-        state = {"rngs": self.wait([rank.rng.remote() for rank in self.ranks]), "global_step": self.global_step}
+        state = {"global_step": self.global_step, "lineage": self.lineage}
+        state["rngs"] = self.wait([rank.rng.remote() for rank in self.ranks])
         self.wait([self.ranks[0].save.remote(folder, about, state)])
         self.saved_iteration = self.iteration
         return folder
@@ -1403,23 +1535,28 @@ class PPOTrainer:
 
 TRAINERS = {"PPOTrainer": PPOTrainer}
 SERVICES = ("rollout manager", "replay service", "session")  # the names of their actors
+SERVER = "fragments of "  # and the node: the name of a FragmentServer
 KIND = "ppo_vpt_distributed"  # of checkpoints
 RESUME = "--train-config.resume latest goes on from the last checkpoint"
 
 
 def fault(ref: Any) -> Exception | None:
+    """Why a call has failed, or has not been answered yet."""
     try:
-        ray.get(ref)
+        ray.get(ref, timeout=0)
     except ray.exceptions.RayError as error:
         return error
     return None
 
 
 def blame(faults: dict[str, Exception]) -> Exception:
-    """What to raise for calls that failed: who died comes first, for then the others fail too."""
-    for name, error in faults.items():
+    """What to raise for calls that failed: who died or hangs comes first, for then the others fail too."""
+    for name, error in sorted(faults.items(), key=lambda fault: isinstance(fault[1], ray.exceptions.GetTimeoutError)):
+        if getattr(error, "actor_init_failed", False):
+            return PartyError(f"{name} does not start: {why(error)}\n{error}")
         if not isinstance(error, ray.exceptions.RayTaskError):
-            return PartyError(f"{name} died ({type(error).__name__}); {RESUME}")
+            hangs = isinstance(error, ray.exceptions.GetTimeoutError)
+            return PartyError(f"{name} {'gives no answer' if hangs else f'died ({type(error).__name__})'}; {RESUME}")
     name, error = next(iter(faults.items()))
     if isinstance(error.cause, EXPECTED):
         return error.cause
@@ -1447,23 +1584,26 @@ def start_rolloutmanager(policy_generator: Callable, env_generator: Callable, on
     generators = {"policy_generator": policy_generator, "env_generator": env_generator}
     prints = {name: fingerprint(name, generator) for name, generator in generators.items()}
     prints["this file"] = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    join_cluster(args)
-    try:
-        manager = ray.get_actor("rollout manager")
-    except ValueError:
-        manager = None
-    if manager is not None:
-        theirs, their_prints = ray.get(manager.settings.remote(), timeout=args.wait_limit)
-        other = differences(of_rollouts(from_config(Args, theirs)), of_rollouts(args))
-        other += [f"{name} is another" for name in prints if prints[name] != their_prints[name]]
+    with cluster(args):
+        check_resources(args)
+    there = set(SERVICES) & set(ray.util.list_named_actors())
+    if there:
+        other = [f"the {name} has died" for name in SERVICES if name not in there]
+        if not other:
+            try:
+                settings = ray.get_actor("rollout manager").settings.remote()
+                theirs, their_prints = ray.get(settings, timeout=args.wait_limit)
+            except ray.exceptions.RayError as error:
+                raise PartyError(f"the rollout manager that runs gives no answer; --stop ends it ({error})") from None
+            other = differences(of_rollouts(from_config(Args, theirs)), of_rollouts(args))
+            other += [f"{name} is another" for name in prints if prints[name] != their_prints[name]]
         if not other:
             logger.info("took over the rollouts that run already")
             return
-        logger.warning("the rollouts that run already are replaced, for they have other settings:\n" + "\n".join(other))
-        stop_rollouts()
-    check_resources(args)
-    # Each lives on after its death, and if detached after this script's end.
-    life = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": on_node(here(), True)}
+        logger.warning("the rollouts that run already are replaced:\n" + "\n".join(other))
+    stop_rollouts()
+    # Each lives on after its death, where it was, for its files are there; and if detached after this script's end.
+    life = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": on_node(here())}
     life |= {"lifetime": "detached"} if args.detach_rollout_manager else {}
     config = to_config(args)
     replay = ray.remote(ReplayService).options(name="replay service", max_concurrency=10_000, **life)
@@ -1486,15 +1626,13 @@ def start_trainer(policy_generator: Callable, env_generator: Callable, online_cf
     args = checked(online_cfg)
     fingerprint("policy_generator", policy_generator)
     train = args.train_config
-    checkpoint = None
-    if train.resume is not None:
-        checkpoint = find_checkpoint(train.resume, runs_path(train.save_path), KIND).resolve()
-    join_cluster(args)
-    for name in SERVICES:
-        try:
-            ray.get_actor(name)
-        except ValueError:
-            raise PartyError(f"there is no {name}: call start_rolloutmanager first") from None
+    checkpoint = Path(train.resume) if train.resume is not None else None
+    with cluster(args):
+        for name in SERVICES:
+            try:
+                ray.get_actor(name)
+            except ValueError:
+                raise PartyError(f"there is no {name}: call start_rolloutmanager first") from None
     if checkpoint is not None and checkpoint.parent.name == "checkpoints":
         run_path = checkpoint.parent.parent
     else:
@@ -1543,7 +1681,7 @@ def run(args: Args, trainer: PPOTrainer, log: RunLogger) -> None:
             break
         metrics = trainer.update(shares)
         row = {"charts/iteration": trainer.iteration, **trainer.statistics()}
-        for report in ray.get(trainer.session.take_rows.remote()):
+        for report in trainer.wait([trainer.session.take_rows.remote()], ["session"])[0]:
             log.log(report)
         row["charts/SPS"] = (trainer.global_step - step_before) / (time.perf_counter() - began)
         row |= metrics | {"time/waiting": waited}
@@ -1565,69 +1703,75 @@ def checked(online_cfg: Any) -> Args:
     args = from_config(Args, online_cfg)
     rollout, train = args.rollout_config, args.train_config
     replay, worker = rollout.replay_buffer_config, rollout.worker_config
-    values = flat(args)
-    values.device, values.replay_memory = "auto", 0.0
-    check_args(values, paths(Args), train.num_workers)
 
     def refuse(path: str, fault: str) -> None:
         raise SystemExit(f"--{path.replace('_', '-')} {fault}")
 
+    def at_least(low: int, path: str, value: float) -> None:
+        if not low <= value < math.inf:
+            refuse(path, f"{value} must be at least {low}")
+        if path.endswith("num_gpus_per_worker") and value > 1 and value % 1:
+            refuse(path, f"{value} must be a whole number or less than 1")
+
     if args.trainer_name not in TRAINERS:
         refuse("trainer_name", f"{args.trainer_name} is not known: {', '.join(TRAINERS)}")
-    numbers = {"num_rollout_workers": 1, "to_send_queue_size": 0, "num_gpus_per_worker": 0, "num_cpus_per_worker": 0}
-    for name, low in numbers.items():
-        if getattr(rollout, name) < low:
-            refuse(f"rollout_config.{name}", f"{getattr(rollout, name)} must be at least {low}")
-    numbers = {"num_workers": 1, "num_readers": 1, "num_gpus_per_worker": 0, "num_cpus_per_worker": 0}
-    for name, low in (numbers | {"num_cpus_per_reader": 0}).items():
-        if getattr(train, name) < low:
-            refuse(f"train_config.{name}", f"{getattr(train, name)} must be at least {low}")
-    if args.wait_limit <= 0:
+    at_least(1, "rollout_config.num_rollout_workers", rollout.num_rollout_workers)
+    at_least(0, "rollout_config.to_send_queue_size", rollout.to_send_queue_size)
+    at_least(1, "rollout_config.episode_statistics_config.window", rollout.episode_statistics_config.window)
+    numbers = {"num_workers": 1, "num_gpus_per_worker": 0, "num_cpus_per_worker": 0}
+    for name, low in (numbers | {"num_readers": 1, "num_cpus_per_reader": 0, "chunk_memory": 0}).items():
+        at_least(low, f"train_config.{name}", getattr(train, name))
+    if not 0 < args.wait_limit < math.inf:
         refuse("wait_limit", f"{args.wait_limit} must be positive")
-    for where, gpus in (("rollout_config", rollout.num_gpus_per_worker), ("train_config", train.num_gpus_per_worker)):
-        if gpus > 1 and gpus != int(gpus):
-            refuse(f"{where}.num_gpus_per_worker", f"{gpus} must be a whole number or less than 1")
+    if len(rollout.worker_overrides) > rollout.num_rollout_workers:
+        refuse(
+            "rollout_config.worker_overrides",
+            f"has {len(rollout.worker_overrides)} entries, for more workers than "
+            f"--rollout-config.num-rollout-workers {rollout.num_rollout_workers}",
+        )
+    for index, override in enumerate(rollout.worker_overrides):
+        resources = {"num_gpus_per_worker", "num_cpus_per_worker"} & override.keys()
+        try:
+            ours = from_config(RolloutConfig, {name: override[name] for name in resources})
+            theirs = from_config(WorkerConfig, {name: override[name] for name in override.keys() - resources})
+        except SettingsError as error:
+            raise SettingsError(f"rollout_config.worker_overrides, rollout worker {index}: {error}") from None
+        override.update({name: getattr(ours if name in resources else theirs, name) for name in override})
+    flags = paths(Args) | {"inference_batch_size": "rollout_config.worker_config.batch_size"}
+    for index in range(len(rollout.worker_overrides), -1, -1):  # the first one stands for those without overrides
+        values = flat(args, index)
+        values.device, values.replay_memory = "auto", 0.0
+        try:
+            check_args(values, flags, train.num_workers)
+            for name in ("num_gpus_per_worker", "num_cpus_per_worker"):
+                at_least(0, f"rollout_config.{name}", getattr(values, name))
+            at_least(0, "rollout_config.worker_config.restart_interval", values.restart_interval)
+            if not 1 <= values.batch_size <= values.num_envs:
+                fault = f"{values.batch_size} must be between 1 and --{flags['num_envs']} {values.num_envs}"
+                refuse("rollout_config.worker_config.batch_size", fault.replace("_", "-"))
+            if values.engine != "voxel":
+                refuse("rollout_config.worker_config.engine", f"{values.engine} is not there: voxel")
+            if values.task is not None and (fault := no_task(values.task)):
+                refuse("rollout_config.worker_config.task", f"{values.task}: {fault}")
+        except SystemExit as error:
+            whose = f" (rollout worker {index})" if index < len(rollout.worker_overrides) else ""
+            raise SystemExit(f"{error}{whose}") from None
     files = train.batch_size_per_gpu * train.batches_per_iteration // replay.fragments_per_chunk
     if train.num_readers > files:
         refuse(
             "train_config.num_readers",
             f"{train.num_readers}, but a rank has only {files} files to read in an iteration",
         )
-    own = {f.name for f in dataclasses.fields(WorkerConfig)} | {"num_gpus_per_worker", "num_cpus_per_worker"}
-    for index, override in enumerate(rollout.worker_overrides):
-        if index >= rollout.num_rollout_workers:
-            refuse(
-                "rollout_config.worker_overrides",
-                f"has {len(rollout.worker_overrides)} entries, for more workers than "
-                f"rollout_config.num_rollout_workers {rollout.num_rollout_workers}",
-            )
-        for name in override.keys() - own:
-            refuse("rollout_config.worker_overrides", f"{index}: no such setting: {name}; known are {sorted(own)}")
-        gpus = {name: override[name] for name in override if name.startswith("num_") and name != "num_envs"}
-        from_config(WorkerConfig, {name: x for name, x in override.items() if name not in gpus})
-        from_config(RolloutConfig, gpus)
-    for index in range(rollout.num_rollout_workers):
-        values = flat(args, index)
-        if not 1 <= values.batch_size <= values.num_envs:
-            refuse(
-                "rollout_config.worker_config.batch_size",
-                f"{values.batch_size} must be between 1 and num_envs {values.num_envs} (rollout worker {index})",
-            )
-        if values.engine != "voxel":
-            refuse(
-                "rollout_config.worker_config.engine", f"{values.engine} is not there: voxel (rollout worker {index})"
-            )
-        if values.task is not None:
-            try:
-                find_task(values.task)
-            except (ImportError, AttributeError, ValueError) as error:
-                refuse("rollout_config.worker_config.task", f"{values.task}: {error} (rollout worker {index})")
-    for section, name in ((replay.database_config, "path"), (worker, "video_output_dir"), (args, "model_path")):
-        if getattr(section, name) is not None:
-            setattr(section, name, str(Path(getattr(section, name)).absolute()))
-    if args.weights_path is not None:
-        args.weights_path = str(Path(args.weights_path).absolute())
+    for section, name in ((replay.database_config, "path"), (worker, "video_output_dir")):
+        setattr(section, name, str(Path(getattr(section, name)).absolute()))
+    for name in ("model_path", "weights_path"):
+        if getattr(args, name) is not None:
+            setattr(args, name, str(Path(getattr(args, name)).absolute()))
+            if not Path(getattr(args, name)).exists():
+                refuse(name, f"{getattr(args, name)}: no such file")
     train.save_path = str(runs_path(train.save_path).absolute())
+    if train.resume is not None:
+        train.resume = str(find_checkpoint(train.resume, train.save_path, KIND).resolve())
     return args
 
 
@@ -1668,14 +1812,26 @@ def stop_rollouts() -> None:
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.get(actor.close.remote(), timeout=20.0)
             ray.kill(actor)
+    for name in ray.util.list_named_actors():
+        if name.startswith(SERVER):
+            with contextlib.suppress(ValueError):
+                ray.kill(ray.get_actor(name))
 
 
-def join_cluster(args: Args) -> None:
+@contextlib.contextmanager
+def cluster(args: Args) -> Iterator[None]:
+    """Joins Ray's cluster. If one was started for it, and it turns out to be no good, it is ended again."""
     rollout, train = args.rollout_config, args.train_config
     cores = train.num_workers * (train.num_cpus_per_worker + train.num_readers * train.num_cpus_per_reader)
     cores += sum(flat(args, i).num_cpus_per_worker for i in range(rollout.num_rollout_workers))
     cores = max(os.cpu_count() or 1, math.ceil(cores))  # a laptop's may be shared
-    connect(args.address, args.namespace, cores, outlive=args.detach_rollout_manager)
+    started = connect(args.address, args.namespace, cores, outlive=args.detach_rollout_manager)
+    try:
+        yield
+    except PartyError:
+        if started:
+            end_cluster()
+        raise
 
 
 def stop(args: Args) -> None:

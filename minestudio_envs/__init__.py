@@ -47,7 +47,7 @@ def make_vec(
     sim = env_generator()
     if not isinstance(sim, MinecraftSim):
         raise TypeError(f"env_generator returned {type(sim)}, expected a minestudio_envs.MinecraftSim")
-    return MinecraftVectorSim(
+    return sim.vector_class(
         sim, num_envs, device=device, seed=seed, array=array, copy=copy, stagger=stagger, obs_size=obs_size
     )
 

@@ -79,6 +79,8 @@ class MinecraftSim(gym.Env):
 
     metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 20}
 
+    vector_class: type  # what make_vec makes of it; a subclass may have its own, with the same arguments
+
     def __init__(
         self,
         action_type: str = "agent",
@@ -496,3 +498,6 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         if isinstance(value, dict):
             return {key: self._wrap(entry) for key, entry in value.items()}
         return value.numpy()
+
+
+MinecraftSim.vector_class = MinecraftVectorSim

@@ -81,7 +81,7 @@ class Cluster:
     num_rollout_workers: Annotated[int, tyro.conf.Suppress] = 2  # actors that collect
     num_workers: Annotated[int, tyro.conf.Suppress] = 2  # trainers, that is ranks
     fragment_length: int = 256  # steps in a fragment
-    to_send_queue_size: int = 6  # fragments that a worker may hold unsent when it begins to collect
+    to_send_queue_size: int = 6  # fragments that a worker may hold unsent when it begins to collect; 0: it asks first
     num_envs: int = 12  # environments of a worker
     batch_size: int = 6  # environments acted for at once
     max_chunks: int = 4800  # in the replay
@@ -94,6 +94,7 @@ class Cluster:
     epochs_per_iteration: int = 1  # passes over the iteration's fragments
     num_readers: int = 4  # that read for a rank at the same time
     prefetch_batches: int = 2  # micro-batches read ahead; 0: reading and computing take turns
+    keeps_chunks: bool = True  # a rank has the memory to read an iteration's chunks once, not in every pass
     num_cpus_per_worker: float = 1.0  # threads that a collecting worker keeps busy
     num_cpus_per_trainer: float = 1.0  # threads that an updating rank keeps busy
     synchronous: bool = False  # workers and trainers take turns, as with max_staleness 0
@@ -128,6 +129,11 @@ class Cluster:
     @property
     def takes_turns(self) -> bool:
         return self.synchronous or self.max_staleness == 0
+
+    @property
+    def asks(self) -> bool:
+        """A worker begins to collect only when the replay wants chunks."""
+        return self.takes_turns or self.to_send_queue_size == 0
 
     def sized(self, workers: int, ranks: int) -> "Cluster":
         """This cluster with other numbers of workers and ranks, and a replay that holds their larger iterations."""
@@ -206,8 +212,9 @@ def update_seconds(times: Times, cluster: Cluster, stale: int) -> tuple[float, f
     reading = chunks * times.read_seconds / cluster.readers
     first = micro * times.read_seconds  # a pass begins when its first micro-batch is there
     ahead = bool(cluster.prefetch_batches)
-    standing = sum(max(first, reading - ahead * computing) for computing in passes)
-    return sum(passes) + times.iteration_overhead_seconds, standing, reading * len(passes)
+    times_read = 1 if cluster.keeps_chunks else len(passes)
+    standing = sum(max(first, reading - ahead * computing) for computing in passes[:times_read])
+    return sum(passes) + times.iteration_overhead_seconds, standing, reading * times_read
 
 
 class Clock:
@@ -271,6 +278,7 @@ class Worker:
     delivered: int = 0  # the newest version that has reached its node
     version: int = 0  # that it acts with
     collecting: bool = False
+    promised: bool = False  # the replay counts on what it has collected and not offered yet
     sending: bool = False  # the first batch in the outbox is being written, offered or added
     outbox: deque[list[int]] = field(default_factory=deque)  # [version, chunks not taken yet] of each collect
     unsent: int = 0  # chunks in it
@@ -290,6 +298,7 @@ class Pipeline:
         self.trainers = "waiting"  # or sampling, updating, publishing
         self.replay: list[list[int]] = []  # [version, uses] of each chunk, the oldest first
         self.uses_left = 0  # of all of them
+        self.promised = 0  # chunks that workers who asked are collecting
         self.serving = False  # the replay service is busy
         self.offers: deque[Worker] = deque()  # senders that wait for it
         self.link_free = 0.0  # when older weights are through
@@ -314,12 +323,16 @@ class Pipeline:
 
     def begin_collect(self, worker: Worker) -> None:
         """Unless it is at it, holds too many unsent fragments, or it is not the workers' turn."""
-        most = 0 if self.cluster.takes_turns else self.cluster.to_send_queue_size
+        most = 0 if self.cluster.asks else self.cluster.to_send_queue_size
         if worker.collecting or worker.unsent * self.cluster.fragments_per_chunk > most:
             return
         current = self.trainers == "waiting" and worker.delivered == self.version
-        if self.cluster.takes_turns and not (current and self.missing()):
+        if self.cluster.takes_turns and not current:
             return
+        if self.cluster.asks:
+            if self.missing() <= self.promised:
+                return
+            self.promised += self.cluster.num_envs
         worker.collecting = True
         self.collect_fragment(worker, self.cluster.fragments_per_chunk, worker.delivered)
 
@@ -336,6 +349,7 @@ class Pipeline:
 
     def collected(self, worker: Worker, version: int) -> None:
         worker.collecting = False
+        worker.promised = self.cluster.asks
         worker.outbox.append([version, self.cluster.num_envs])
         worker.unsent += self.cluster.num_envs
         self.counts["collected"] += self.cluster.num_envs
@@ -350,6 +364,9 @@ class Pipeline:
 
     def offer(self, worker: Worker) -> None:
         """Queue for the replay, those first that will be rid of what is too stale."""
+        if worker.promised:
+            worker.promised = False
+            self.promised -= self.cluster.num_envs
         if self.too_stale(worker):
             self.offers.appendleft(worker)
         else:
@@ -449,6 +466,9 @@ class Pipeline:
         self.uses_left = sum(map(self.chunk_uses_left, self.replay))
         self.offers = deque(sorted(self.offers, key=self.too_stale, reverse=True))
         self.serve()
+        if self.cluster.asks:
+            for worker in self.workers:
+                self.begin_collect(worker)
 
     def updated(self) -> None:
         self.version += 1

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 import tyro
+from colour_env import NET_ARGS
 from rich.console import Console
-from test_ppo import NET_ARGS
 
 import minestudio_envs
 import ppo_vpt_online as ppo

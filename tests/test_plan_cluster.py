@@ -125,7 +125,7 @@ def test_ranks_share_the_work_and_pay_for_adding_up_gradients():
     "readers,prefetch,seconds", [(1, 2, 8 * 3.0), (4, 2, 8 * 1.0), (4, 1, 8 * 1.5), (4, 0, 8 * 3.0)]
 )
 def test_reading_hides_behind_computing_unless_it_is_slower(readers, prefetch, seconds):
-    cluster = replace(CLUSTER, num_readers=readers, prefetch_batches=prefetch)
+    cluster = replace(CLUSTER, num_readers=readers, prefetch_batches=prefetch, keeps_chunks=False)
     slow, fast = (
         replace(TIMES, read_seconds=3.0, update_seconds=2.0),
         replace(TIMES, read_seconds=0.1, update_seconds=2.0),
@@ -136,6 +136,16 @@ def test_reading_hides_behind_computing_unless_it_is_slower(readers, prefetch, s
     assert standing == pytest.approx(seconds + max(3.0, seconds - behind))  # the pass before has nothing to compute
     if prefetch:
         assert update_seconds(fast, cluster, 0)[1] <= 8 * 0.1 + 0.1 + 1e-9
+    kept = update_seconds(slow, replace(cluster, keeps_chunks=True), 0)
+    assert kept == (16, pytest.approx(seconds), pytest.approx(seconds))
+
+
+def test_a_worker_that_asks_first_wastes_nothing_and_is_fresher():
+    slow = {"update_seconds": 0.5}
+    holding = run(slow, to_send_queue_size=8, max_staleness=2)
+    asking = run(slow, to_send_queue_size=0, max_staleness=2)
+    assert asking.wasted == 0 and asking.staleness_mean < holding.staleness_mean
+    assert asking.iteration_seconds == pytest.approx(holding.iteration_seconds, rel=0.05)
 
 
 def test_environments_in_processes_step_while_others_are_acted_for():

@@ -1,72 +1,14 @@
 """The training loop on a toy environment: invariants of the algorithm, and that it learns."""
 
-import copy
 import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 import torch
+from colour_env import NET_ARGS, ColourEnv
 
 from ppo_vpt_online import SMALL_NET_ARGS, Args, Trainer, VPTPolicy, check_args, kl_divergence, log_prob
-
-NET_ARGS = SMALL_NET_ARGS | {
-    "hidsize": 32,
-    "attention_heads": 2,
-    "img_shape": [8, 8, 3],
-    "impala_chans": [4, 4, 4],
-    "attention_memory_size": 24,
-    "timesteps": 16,
-}
-
-
-class ColourEnv:
-    """Shows dark or light noise; pressing attack when, and only when, it was light `delay` steps ago pays 1.
-
-    Episodes are truncated after `length` steps; the step after that resets (Gymnasium's NEXT_STEP).
-    """
-
-    def __init__(self, num_envs: int, delay: int = 0, length: int = 11, reward: float = 1.0, noise: int = 56):
-        self.num_envs, self.delay, self.length, self.reward, self.noise = num_envs, delay, length, reward, noise
-
-    def reset(self, seed: int):
-        self.rng = np.random.default_rng(seed)
-        self.age = torch.arange(self.num_envs) % self.length
-        self.returns = torch.zeros(self.num_envs)
-        self.done = torch.zeros(self.num_envs, dtype=torch.bool)
-        self.colours = torch.zeros(self.num_envs, self.delay + 1, dtype=torch.int64)
-        return self.show(), {}
-
-    def close(self):
-        pass
-
-    def state_dict(self):
-        return copy.deepcopy(
-            {key: x for key, x in vars(self).items() if key != "rng"} | {"rng": self.rng.bit_generator.state}
-        )
-
-    def load_state_dict(self, state):
-        vars(self).update({key: x for key, x in copy.deepcopy(state).items() if key != "rng"})
-        self.rng.bit_generator.state = state["rng"]
-
-    def show(self):
-        new = torch.from_numpy(self.rng.integers(0, 2, self.num_envs))
-        self.colours = torch.cat([new[:, None], self.colours[:, :-1]], 1)
-        # Noise, because the norms of the CNN blow up the gradients of pictures of one colour.
-        noise = torch.from_numpy(self.rng.integers(0, self.noise, (self.num_envs, 8, 8, 3)))
-        return {"image": (new[:, None, None, None] * 200 + noise).to(torch.uint8)}
-
-    def step(self, action):
-        attack = action["buttons"] // 4 % 2
-        rewards = self.reward * (attack == self.colours[:, -1]).float()
-        began = self.done
-        rewards[began] = 0.0
-        self.age = torch.where(began, 0, self.age + 1)
-        self.returns = torch.where(began, 0.0, self.returns + rewards)
-        self.colours[began] = 0
-        self.done = (self.age >= self.length) & ~began
-        infos = {"episode": {"r": self.returns, "l": self.age}, "_episode": self.done}
-        return self.show(), rewards, torch.zeros_like(self.done), self.done.clone(), infos
 
 
 def make_trainer(tmp_path, env=None, net_args=NET_ARGS, device="cpu", **kwargs):

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_ppo import ColourEnv, iterate, make_trainer, weights
+from colour_env import ColourEnv
+from test_ppo import iterate, make_trainer, weights
 
 from minestudio_envs.training.checkpoints import CheckpointError, find_checkpoint, read_manifest, write_checkpoint
 from minestudio_envs.training.resume import load_trainer, save_trainer
@@ -218,7 +219,7 @@ def test_environments_that_cannot_be_saved_begin_anew_with_a_warning(tmp_path, c
 def test_a_checkpoint_of_other_shapes_is_refused(tmp_path, change):
     _, folder = checkpoint(tmp_path, kl_divergence_coef_rho=0.1)
     if "net_args" in change:
-        from test_ppo import NET_ARGS
+        from colour_env import NET_ARGS
 
         change = {"net_args": NET_ARGS | {"hidsize": 64}}
     resumed = make_trainer(tmp_path, max_reuse=2, **({"kl_divergence_coef_rho": 0.1} | change))

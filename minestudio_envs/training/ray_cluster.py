@@ -24,33 +24,38 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 logger = logging.getLogger("ppo_vpt")
 
 PID_KEY = b"ppo_vpt_ray_pid"  # in the cluster's own store: of the process that started it, if it was one of ours
+HTTP2_SETTINGS = b"\4"  # the kind of the frame that a gRPC server begins with, as Ray's is one
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0" + HTTP2_SETTINGS + bytes(5)  # RFC 9113, section 3.4
 
 
 class PartyError(RuntimeError):
     """A party of the run failed or was waited for in vain; the message names it."""
 
 
-def connect(address: str | None, namespace: str, cores: int, outlive: bool) -> None:
+def connect(address: str | None, namespace: str, cores: int, outlive: bool) -> bool:
     """Join the Ray cluster at `address` ("auto": the one of this machine); None: that one if there is one, else start
-    one here with so many CPU cores.
+    one here with so many CPU cores. -> whether one was started.
 
     outlive: a cluster started here goes on when this process ends. Raises PartyError if no cluster answers.
     """
     if ray.is_initialized():
-        return
+        return False
     options = {"namespace": namespace, "logging_level": logging.WARNING}
     address = address or os.environ.get("RAY_ADDRESS")
     if address not in (None, "auto", "local"):
         check_answers(address)
         ray.init(address, **options)
-    elif address != "local" and running_cluster():
+        return False
+    if address != "local" and running_cluster():
         ray.init("auto", **options)
-    elif address == "auto":
+        return False
+    if address == "auto":
         raise PartyError("no Ray cluster runs on this machine: start one with ray start --head")
-    elif outlive and address is None:
+    if outlive and address is None:
         start(cores, options)
     else:
         ray.init("local", num_cpus=cores, include_dashboard=False, **options)
+    return True
 
 
 def running_cluster() -> str | None:
@@ -58,7 +63,8 @@ def running_cluster() -> str | None:
 
     Ray notes the address in a file, and after a kill would wait for that cluster for minutes.
     """
-    file = Path(tempfile.gettempdir() if os.name == "nt" else "/tmp") / "ray" / "ray_current_cluster"
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    file = Path(folder) / "ray" / "ray_current_cluster"
     try:
         address = file.read_text().strip()
         check_answers(address)
@@ -68,9 +74,14 @@ def running_cluster() -> str | None:
 
 
 def check_answers(address: str) -> None:
+    """Ray itself would wait for an answer for minutes, or for ever if another program listens there."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=5.0).close()
+        with socket.create_connection((host, int(port)), timeout=5.0) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                connection.sendall(HTTP2_PREFACE)
+                if connection.recv(4)[3:] != HTTP2_SETTINGS:
+                    raise OSError("what listens there is not Ray")
     except (OSError, ValueError, OverflowError) as error:
         raise PartyError(f"no Ray cluster answers at {address} ({error}): start one with ray start --head") from None
 
@@ -117,6 +128,11 @@ def end() -> bool:
 def here() -> str:
     """The id of this process's node."""
     return ray.get_runtime_context().get_node_id()
+
+
+def alive_nodes() -> set[str]:
+    """The ids of the nodes that are not known to be dead."""
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
 
 def on_node(node: str, soft: bool = False) -> NodeAffinitySchedulingStrategy:

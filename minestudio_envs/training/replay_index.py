@@ -51,13 +51,15 @@ class ReplayIndex(Replay):
             from before a reboot, is begun anew with a warning.
 
     Raises:
-        sqlite3.OperationalError: here, if another process has the file; from all that changes the index, if the disk
-            is full, say: the change is then written with the next one.
+        sqlite3.OperationalError: if another process has the file.
+
+    What a full disk refuses is written with the next change, or by `commit`; till then `unwritten` says why.
     """
 
     def __init__(self, args: Any, rng: np.random.Generator, path: str | Path):
         super().__init__(args, rng)
         self.path = Path(path)
+        self.unwritten: sqlite3.OperationalError | None = None
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._connect()
         try:
@@ -70,12 +72,21 @@ class ReplayIndex(Replay):
             self._remove_files()
             self._connect()
             self._read()
-        self._commit()  # better now than with the first chunks, if it cannot be written to
+        self.commit()  # better now than with the first chunks, if it cannot be written to
 
     @property
     def added(self) -> int:
         """Chunks taken in, ever."""
         return self.next_id
+
+    @property
+    def writers(self) -> set[str]:
+        """Those that chunks came from, and that are not forgotten."""
+        return self._writers.keys() - self._forgotten
+
+    @property
+    def forgotten(self) -> set[str]:
+        return set(self._forgotten)
 
     @property
     def dropped(self) -> list[Location]:
@@ -111,13 +122,13 @@ class ReplayIndex(Replay):
         self.chunks += new
         self.next_id += len(new)
         self._writers[writer] = expected + len(new)
-        self._commit()
+        self.commit()
         return expected + len(new)
 
     def forget(self, writer: str) -> None:
         """The writer is dead: its chunks stay, but nothing is taken from it any more."""
         self._forgotten.add(writer)
-        self._commit()
+        self.commit()
 
     def keep(self, chunks: list[Chunk]) -> None:
         """Drop all but these; the files of others are dropped once they are not in hand."""
@@ -129,7 +140,7 @@ class ReplayIndex(Replay):
         gone = [chunk for chunk in before if chunk.id not in kept]
         self._gone.update((chunk.id, chunk.data) for chunk in gone)
         self.evicted_unused += sum(chunk.uses == 0 for chunk in gone)
-        self._commit()
+        self.commit()
 
     def drop_if(self, predicate: Callable[[Chunk], bool]) -> None:
         """Drop the chunks of which it is true."""
@@ -145,7 +156,7 @@ class ReplayIndex(Replay):
         chunks = super().sample(count, version)
         self.used += len(chunks)
         self._in_hand.update(chunk.id for chunk in chunks)
-        self._commit()
+        self.commit()
         return chunks
 
     def release(self) -> None:
@@ -155,7 +166,7 @@ class ReplayIndex(Replay):
     def pop_dropped(self) -> list[Location]:
         """The dropped files, to delete. Only the next call takes it that they are: after a kill they come again."""
         self._popped = {id: self._gone.pop(id) for id in list(self._gone) if id not in self._in_hand}
-        self._commit()
+        self.commit()
         return list(self._popped.values())
 
     def names(self, node: str, prefix: str) -> set[str]:
@@ -170,7 +181,7 @@ class ReplayIndex(Replay):
     def set(self, key: str, value: Any) -> None:
         """Keep a value that JSON can express."""
         self._metadata[key] = json.dumps(value)
-        self._commit()
+        self.commit()
 
     def close(self) -> None:
         """Remove the SQLite files: the index is no longer wanted."""
@@ -220,20 +231,26 @@ class ReplayIndex(Replay):
         facts |= {("forgotten", writer): "true" for writer in self._forgotten}
         return facts | {("metadata", key): value for key, value in self._metadata.items()}
 
-    def _commit(self) -> None:
+    def commit(self) -> None:
         """Write what is not as it was written before."""
         facts, written = self._facts(), self._written_uses
         uses: dict[int, int | None] = {chunk.id: chunk.uses for chunk in self.chunks}
         uses |= dict.fromkeys((*self._gone, *self._popped))
         new = [(c.id, c.version, c.optimizer_steps, c.uses, *c.data) for c in self.chunks if c.id not in written]
         changed = [(n, id) for id, n in uses.items() if id in written and written[id] != n]
-        with self._db:
-            self._db.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", new)
-            self._db.executemany("UPDATE chunks SET uses = ? WHERE id = ?", changed)
-            self._db.executemany("DELETE FROM chunks WHERE id = ?", [(id,) for id in written.keys() - uses.keys()])
-            changes = facts.items() - self._written_facts.items()
-            self._db.executemany("REPLACE INTO facts VALUES (?, ?, ?)", [(*key, value) for key, value in changes])
-        self._written_uses, self._written_facts = uses, facts
+        changes = facts.items() - self._written_facts.items()
+        try:
+            with self._db:
+                self._db.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", new)
+                self._db.executemany("UPDATE chunks SET uses = ? WHERE id = ?", changed)
+                self._db.executemany("DELETE FROM chunks WHERE id = ?", [(id,) for id in written.keys() - uses.keys()])
+                self._db.executemany("REPLACE INTO facts VALUES (?, ?, ?)", [(*key, value) for key, value in changes])
+        except sqlite3.OperationalError as error:
+            if self.unwritten is None:
+                logger.warning(f"{self.path} is not written: {error}")
+            self.unwritten = error
+        else:
+            self._written_uses, self._written_facts, self.unwritten = uses, facts, None
 
 
 def _boot() -> str:

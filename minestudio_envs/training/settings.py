@@ -75,7 +75,7 @@ def check_args(args: Any, flags: Mapping[str, str] | None = None, ranks: int | N
     )
     at_least_0 += " kl_divergence_coef_rho log_ratio_range record_video_interval vf_warmup inference_batch_size"
     at_least_0 += " max_staleness max_nonfinite_steps replay_memory fragments_per_report burn_in_length"
-    at_least_0 += " sleep_epochs sleep_vf_coef sleep_kl_coef"
+    at_least_0 += " sleep_epochs sleep_vf_coef sleep_kl_coef seed"
     lowest = dict.fromkeys(at_least_1.split(), 1) | dict.fromkeys(at_least_0.split(), 0) | {"video_width": 32}
     for name, low in lowest.items():
         if not low <= getattr(args, name) < math.inf:
