@@ -917,7 +917,7 @@ class ReplayService:
 
     async def crew(self, writers: list[str]) -> None:
         """These workers there are. What all others had not handed over is not to come, and its files go."""
-        for writer in (self.index.writers | self.writers) - set(writers):
+        for writer in (self.index.writers | self.writers | self.promised.keys()) - set(writers):
             self.index.forget(writer)
             self.promised.pop(writer, None)
         self.writers = set(writers)
@@ -1087,6 +1087,8 @@ class FragmentReader:
                     raise FragmentStoreError(f"{path}: of another shape than this policy's chunks")
                 data.append(tensors)
             except (FragmentStoreError, ray.exceptions.RayError, ValueError) as error:
+                if isinstance(error, ray.exceptions.GetTimeoutError) and seconds:  # it hangs: start another
+                    ray.kill(self.servers[node], no_restart=False)
                 lost[chunk.id] = f"{path} on node {node[:8]}: {why(error)}"
                 data.append({name: tensor[0] for name, tensor in self.blank.items()})
         return {name: torch.stack([d[name] for d in data]).numpy() for name in self.blank}, lost
@@ -1434,7 +1436,7 @@ class PPOTrainer:
                 seen, since = progress, time.monotonic()
             if waiting and time.monotonic() - since > self.args.wait_limit:
                 stuck = self.silent() or [name for ref, name in zip(refs, names, strict=True) if ref in waiting]
-                raise PartyError(f"{', '.join(stuck)}: no progress in {self.args.wait_limit:.0f} s; {RESUME}")
+                raise PartyError(f"{', '.join(stuck)}: no progress in {self.args.wait_limit:.0f} s; {remedy(*stuck)}")
         return ray.get(refs)
 
     def silent(self) -> dict[str, Exception]:
@@ -1540,6 +1542,11 @@ KIND = "ppo_vpt_distributed"  # of checkpoints
 RESUME = "--train-config.resume latest goes on from the last checkpoint"
 
 
+def remedy(*names: str) -> str:
+    """For these parties' failure."""
+    return "after --stop, " * any(name in SERVICES for name in names) + RESUME
+
+
 def fault(ref: Any) -> Exception | None:
     """Why a call has failed, or has not been answered yet."""
     try:
@@ -1556,11 +1563,12 @@ def blame(faults: dict[str, Exception]) -> Exception:
             return PartyError(f"{name} does not start: {why(error)}\n{error}")
         if not isinstance(error, ray.exceptions.RayTaskError):
             hangs = isinstance(error, ray.exceptions.GetTimeoutError)
-            return PartyError(f"{name} {'gives no answer' if hangs else f'died ({type(error).__name__})'}; {RESUME}")
+            what = "gives no answer" if hangs else f"died ({type(error).__name__})"
+            return PartyError(f"{name} {what}; {remedy(name)}")
     name, error = next(iter(faults.items()))
     if isinstance(error.cause, EXPECTED):
         return error.cause
-    return PartyError(f"{name} failed; {RESUME}\n{error}")
+    return PartyError(f"{name} failed; {remedy(name)}\n{error}")
 
 
 def merge(metrics: list[dict[str, float]]) -> dict[str, float]:

@@ -77,3 +77,26 @@ def local_ray(cpus: int = 8):
         yield
     finally:
         ray.shutdown()
+
+
+def children(parents: list[int], command: str = "") -> list[int]:
+    """The processes that these started and that have this in their command."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent in parents and command in (entry / "cmdline").read_text():
+                found.append(int(entry.name))
+    return found
+
+
+def gone(pid: int) -> bool:
+    """Has it ended? Its parent may not have noticed."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return True
+
+
+def pids_of(nodes: list, name: str) -> list[int]:
+    """Processes on these nodes of a ray.cluster_utils.Cluster that run a class of this name."""
+    return children([node.all_processes["raylet"][0].process.pid for node in nodes], f"ray::{name}")
