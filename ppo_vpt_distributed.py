@@ -715,17 +715,29 @@ class RolloutManager:
         worker = worker.remote(writer, args, self.generators, self.replay, self.session, seed)
         member = SimpleNamespace(writer=writer, worker=worker, run=worker.run.remote(), status=None, question=None)
         member.asked = member.moved = time.monotonic()
+        member.sent = member.due = None  # weights: the last call, what to send after it
         self.crew[index] = member
         self.tell_crew()
         if self.stamp is not None:
-            worker.set_weights.remote(self.stamp._replace(begins=True), *self.weights)
+            self.send(member, (self.stamp._replace(begins=True), *self.weights))
 
     def tell_crew(self) -> None:
         """The replay shall forget all workers but these, also those that died with the manager before this one."""
-        self.replay.crew.remote([member.writer for member in self.crew.values()])
+        self.replay.crew.remote(time.time_ns(), [member.writer for member in self.crew.values()])
+
+    def send(self, member: SimpleNamespace, news: tuple | None = None) -> None:
+        """Have a worker take new weights, but one call at a time: they could overtake each other, or pile up."""
+        if news is not None:
+            if member.due is not None and news[2] is None and news[0].lineage == member.due[0].lineage:
+                news = news[0]._replace(begins=member.due[0].begins), news[1], member.due[2]
+            member.due = news
+        if member.due is not None and (member.sent is None or ray.wait([member.sent], timeout=0)[0]):
+            member.sent, member.due = member.worker.set_weights.remote(*member.due), None
 
     def look_after(self, index: int, member: SimpleNamespace) -> None:
         """Ask how it is, without waiting for the answer."""
+        with self.lock:
+            self.send(member)
         now, limit = time.monotonic(), self.args.wait_limit
         if member.question is None:
             if now - member.asked > min(5.0, limit / 5):
@@ -774,9 +786,8 @@ class RolloutManager:
             self.stamp, self.weights[0] = stamp, ray.put(weights[0])
             if reference:
                 self.weights[1] = ray.put(weights[1])
-            news = (stamp, self.weights[0], self.weights[1] if reference else None)
             for member in self.crew.values():
-                member.worker.set_weights.remote(*news)
+                self.send(member, (stamp, self.weights[0], self.weights[1] if reference else None))
         return time.perf_counter() - began
 
     def record(self, name: str) -> None:
@@ -838,6 +849,7 @@ class ReplayService:
         self.changed = asyncio.Condition()
         self.promised: dict[str, int] = {}  # chunks that workers were told to collect
         self.writers: set[str] = set()  # the workers, when they are known
+        self.told = 0  # when they became so, in ns
         self.files, self.servers = FragmentServer(self.args), FragmentServers(self.args)
 
     def missing(self) -> int:
@@ -915,8 +927,11 @@ class ReplayService:
                 return True
         return False
 
-    async def crew(self, writers: list[str]) -> None:
+    async def crew(self, told: int, writers: list[str]) -> None:
         """These workers there are. What all others had not handed over is not to come, and its files go."""
+        if told < self.told:  # calls may overtake each other
+            return
+        self.told = told
         for writer in (self.index.writers | self.writers | self.promised.keys()) - set(writers):
             self.index.forget(writer)
             self.promised.pop(writer, None)

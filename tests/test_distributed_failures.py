@@ -211,6 +211,7 @@ def training(disk):
     finally:
         ray.shutdown()
         cluster.shutdown()
+        TRAINERS.pop("Watched", None)
 
 
 def check_uses(training: Training) -> None:

@@ -848,7 +848,8 @@ def test_no_more_is_promised_than_is_wanted(tmp_path, local):
         c = await waits(replay.may_collect("c", 4, 0, 1))
         assert not await asyncio.wait_for(replay.may_collect("old", 4, -1, 1), 0.5)  # newer weights are on their way
         assert not await asyncio.wait_for(replay.may_collect("old", 4, 0, 9), 0.5)
-        await replay.crew(["a", "c"])  # b died
+        await replay.crew(2, ["a", "c"])  # b died
+        await replay.crew(1, ["b"])  # was overtaken on the way
         assert await c or await replay.may_collect("c", 4, 0, 1)
         assert await replay.may_collect("a", 4, 0, 1)  # it asks again, for its environments died
         assert await replay.add("a", 0, entries(tmp_path, range(4))) == 4

@@ -173,7 +173,8 @@ def test_the_rl_temperature_with_foundation_or_bc_weights_warns(
 ):
     policy.temperature = float(temperature)
     save_vpt_policy(policy, tmp_path / "2x.model", tmp_path / weights)
-    load_openai_policy(tmp_path / "2x.model", tmp_path / weights, given)
+    with caplog.at_level(logging.WARNING):
+        load_openai_policy(tmp_path / "2x.model", tmp_path / weights, given)
     assert ("temperature" in caplog.text and weights in caplog.text) == warns
 
 
