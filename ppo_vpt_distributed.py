@@ -407,6 +407,13 @@ def make_policy(args: SimpleNamespace, policy_generator: Callable) -> "VPTPolicy
 WORKING = {"env_vars": {"GOMP_SPINCOUNT": "2000", "MALLOC_ARENA_MAX": "1"}}
 
 
+def as_tensors(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """Of arrays in the object store. That is read-only, which tensors do not know: do not write to them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
 def use_cores(cores: float) -> torch.device:
     """Keep to the share of the machine that Ray gave this process -> its device."""
     import numba
@@ -453,7 +460,7 @@ class RolloutWorker:
     # The manager's calls
 
     def set_weights(self, stamp: Stamp, policy: dict, reference: dict | None) -> None:
-        """Weights to load when the next fragment begins (of another lineage: the next chunk)."""
+        """Weights, as arrays, to load when the next fragment begins (of another lineage: the next chunk)."""
         with self.changed:
             if self.news is not None and reference is None and self.news[0].lineage == stamp.lineage:
                 stamp, reference = stamp._replace(begins=self.news[0].begins), self.news[2]  # one came in between
@@ -544,9 +551,9 @@ class RolloutWorker:
                 return
             (stamp, weights, reference_weights), self.news = self.news, None
         policy, reference = self.policies
-        policy.load_state_dict(weights)
+        policy.load_state_dict(as_tensors(weights))
         if reference is not None and reference_weights is not None:
-            reference.load_state_dict(reference_weights)
+            reference.load_state_dict(as_tensors(reference_weights))
             if stamp.begins:  # of what other weights remember nothing holds, alike for both policies
                 for memory in (*self.collector.memories, *self.collector.reference_memories):
                     memory.valid.zero_()
@@ -1176,9 +1183,7 @@ class ChunkReader:
                 logger.warning(f"{self.name} goes on without a chunk: {why}")
                 self.replay.lost.remote(chunk_id)
         self.lost |= lost
-        with warnings.catch_warnings():  # the object store's memory is read-only; no one writes to chunks
-            warnings.simplefilter("ignore", UserWarning)
-            return self.type(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
+        return self.type(**{name: tensor.to(device) for name, tensor in as_tensors(arrays).items()})
 
 
 # LEARNING
@@ -1187,13 +1192,15 @@ class ChunkReader:
 class TrainerRank:
     """One of the processes that learn as one: each has the same weights, a part of the chunks, and adds its gradients
     to those of the others. Sums go through torch.distributed once for each optimizer step, not for each backward pass.
+
+    An actor that does one thing at a time, but for the answers that it gives meanwhile.
     """
 
     def __init__(self, rank: int, config: dict, policy_generator: Callable, replay: Any):
         args, self.rank = from_config(Args, config), rank
         self.name, self.ranks, self.args = f"trainer rank {rank}", args.train_config.num_workers, flat(args)
         self.gpus = args.train_config.num_gpus_per_worker
-        device = use_cores(args.train_config.num_cpus_per_worker)
+        device = use_cores(1)  # this thread does no more: of two that have helpers OpenMP's would no longer spin
         torch.manual_seed(self.args.seed)
         policy = make_policy(self.args, policy_generator).to(device)
         reference = begin_training(self.args, policy)
@@ -1206,6 +1213,7 @@ class TrainerRank:
         steps = self.args.fragment_length * self.args.fragments_per_chunk
         blank = Fragments.empty(1, steps, policy.net_args, reference is not None, torch.device("cpu"))
         self.reader = ChunkReader(self.args, self.name, blank, replay)
+        use_cores(args.train_config.num_cpus_per_worker)
 
     def address(self) -> tuple[str, int]:
         """Where this rank can be met."""
@@ -1253,17 +1261,19 @@ class TrainerRank:
     def reference_is_now_the_policy(self) -> None:
         self.learner.reference.load_state_dict(self.learner.policy.state_dict())
 
+    @ray.method(concurrency_group="answers")
     def progress(self) -> tuple[int, int]:
         return self.learner.optimizer_steps, self.reader.batches_read
 
+    @ray.method(concurrency_group="answers")
     def interrupt(self) -> None:
         """Finish the optimizer step, no more."""
         self.learner.interrupted = True
 
     def weights(self, reference: bool) -> tuple[dict, dict | None]:
-        """(the policy's, the reference policy's if asked for and there), on the CPU."""
+        """(the policy's, the reference policy's if asked for and there), as arrays, which Ray sends without a copy."""
         policies = self.learner.policy, self.learner.reference if reference else None
-        return tuple(p and {name: x.cpu() for name, x in p.state_dict().items()} for p in policies)
+        return tuple(p and {name: x.numpy(force=True) for name, x in p.state_dict().items()} for p in policies)
 
     def digest(self) -> int:
         return weights_digest(self.learner.policy)
@@ -1379,13 +1389,12 @@ class PPOTrainer:
         self.interrupted, self.saved_iteration = False, -1
         self.asked, self.answers = {}, {}  # the ranks, how far they are
         train = args.train_config
-        place = {"num_cpus": train.num_cpus_per_worker, "num_gpus": train.num_gpus_per_worker, "max_concurrency": 4}
-        place["runtime_env"] = WORKING
+        place = {"num_cpus": train.num_cpus_per_worker, "num_gpus": train.num_gpus_per_worker, "runtime_env": WORKING}
         self.ranks = []
         for rank in range(train.num_workers):  # rank 0 writes the checkpoints
             own = {"name": "trainer", "scheduling_strategy": on_node(here(), soft=True)} if rank == 0 else {}
             try:
-                actor = ray.remote(TrainerRank).options(**place, **own)
+                actor = ray.remote(concurrency_groups={"answers": 2})(TrainerRank).options(**place, **own)
                 self.ranks.append(actor.remote(rank, self.config, policy_generator, self.replay))
             except ValueError:
                 raise PartyError(f"a trainer is running already in namespace {args.namespace!r}") from None

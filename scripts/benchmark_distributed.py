@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ["RAY_TMPDIR"] = tempfile.mkdtemp(prefix="ray")  # not one that runs already
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
 
+import numpy as np
 import ray
 import torch
 import tyro
@@ -231,10 +232,10 @@ class Source:
     """Gives weights as a trainer rank does."""
 
     def __init__(self, numbers: int):
-        self.tensors = {str(i): torch.zeros(numbers // 10) for i in range(10)}
+        self.arrays = {str(i): np.zeros(numbers // 10, np.float32) for i in range(10)}
 
     def weights(self) -> dict:
-        return self.tensors
+        return self.arrays
 
 
 def broadcast(args: Args) -> None:

@@ -378,7 +378,7 @@ def collecting(config, replay=None, session=None, env_generator=env_generator):
 
     thread = threading.Thread(target=run)
     thread.start()
-    weights = policy_generator().state_dict()
+    weights = {name: x.numpy() for name, x in policy_generator().state_dict().items()}
     worker.set_weights(Stamp(1, 0, 0, True), weights, weights)
     try:
         yield worker

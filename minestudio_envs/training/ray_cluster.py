@@ -51,6 +51,7 @@ def connect(address: str | None, namespace: str, cores: int, outlive: bool) -> b
         return False
     if address == "auto":
         raise PartyError("no Ray cluster runs on this machine: start one with ray start --head")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # with Ray's 15 all else on this machine would go first
     if outlive and address is None:
         start(cores, options)
     else:
