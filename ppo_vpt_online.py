@@ -23,7 +23,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -841,16 +841,16 @@ class Collector:
             with self.autocast:  # not in place: this observation will be seen again, by the step that acts on it
                 output = self.policy(chunks.images[at, steps:], chunks.first[at, steps:], memory)
             chunks.values[at, steps:] = self.policy.denormalize(output.vpred)
-        self.remember_reference(chunks)
-        self.global_step += int(chunks.valid.sum())
-        for _, returns, length in self.ended[:, self.ended[0] > 0].t().tolist():  # only now, so that no step waits
-            self.episode_returns.append(returns)
-            self.episode_lengths.append(length)
+        self.finish(chunks, enumerate(self.watching), self.ended)
         self.t, self.chunks = 0, Fragments(*(torch.empty_like(tensor) for tensor in chunks))
         return chunks
 
     def refresh(self) -> None:
         """Called before each fragment: the time to change the weights, and with them `version`."""
+
+    def is_between_chunks(self) -> bool:
+        """Do all chunks begin with the next step?"""
+        return self.t == 0
 
     def step(self, chunks: Fragments, t: int) -> None:
         """Acts once in all environments and writes step `t`."""
@@ -877,18 +877,21 @@ class Collector:
         for i, value in enumerate((infos["_episode"], infos["episode"]["r"], infos["episode"]["l"])):
             self.ended[i, :, t] = value
 
-    def remember_reference(self, chunks: Fragments) -> None:
-        """The reference policy sees the same steps with a memory of its own, carried from chunk to chunk.
-
-        Kept are the inputs of its action heads: 8,762 log-probabilities for each step would need far more room.
-        """
-        for i, at in enumerate(self.watching):
+    def finish(self, chunks: Fragments, parts: Iterable[tuple[int, slice]], ended: torch.Tensor) -> None:
+        """Full chunks: the reference policy sees the same steps, with memories of its own carried from chunk to chunk;
+        memory i is of the rows `at` for each (i, at) in parts. Its action heads' inputs are kept: 8,762
+        log-probabilities for each step would need far more room. And steps and episodes are counted."""
+        for i, at in parts if self.reference else ():
             for steps in slices(chunks.valid.shape[1], self.args.context_length):
                 with self.autocast:
                     latents, self.reference_memories[i] = self.reference.encode(
                         chunks.images[at, steps], chunks.first[at, steps], self.reference_memories[i], inplace=True
                     )
                 chunks.reference_latents[at, steps] = latents
+        self.global_step += int(chunks.valid.sum())
+        for _, returns, length in ended[:, ended[0] > 0].t().tolist():  # only now, so that no step waits
+            self.episode_returns.append(returns)
+            self.episode_lengths.append(length)
 
     def reference_is_now_the_policy(self) -> None:
         """After the reference took the policy's weights: what that remembers is what the reference remembers."""
@@ -899,6 +902,118 @@ class Collector:
         for at, memory in zip(parts, memories, strict=True):
             for tensor, value in zip(memory, whole.rows(at), strict=True):
                 tensor.copy_(value)
+
+
+class ReadyCollector(Collector):
+    """For environments that are processes, each at its own pace, as Minecraft is: acts for the `inference_batch_size`
+    that are ready first while the others step. Chunks are given out as they get full, one or more at a time; one whose
+    environment failed is dropped."""
+
+    def __init__(self, args: Any, policy: VPTPolicy, reference: VPTPolicy | None, envs: Any, device: torch.device):
+        super().__init__(args, policy, reference, envs, device)
+        n = args.num_envs
+        self.at_once = args.inference_batch_size or n
+        self.acting = slices(n, 1)  # each has a memory of its own, ordered: any of them may act together
+        self.watching = slices(n, 1) if reference else []
+        self.memories = [policy.initial_memory(1) for _ in self.acting]
+        self.reference_memories = [policy.initial_memory(1) for _ in self.watching]
+        self.next_obs = self.next_obs.clone()
+        self.have = torch.zeros(n, dtype=torch.int64)  # steps that each chunk has
+        self.void = torch.zeros(n, dtype=torch.bool)  # the step under way is of a chunk that was dropped
+        self.ready = torch.arange(n)  # environments that wait for an action
+        self.acted_version = self.version
+
+    @property
+    def t(self) -> int:
+        return int(self.have.sum())
+
+    @t.setter
+    def t(self, value: int) -> None:
+        """Collector's way of counting."""
+
+    def is_between_chunks(self) -> bool:
+        """They never begin together: drops those in progress."""
+        self.have.zero_()
+        self.void[:] = True
+        self.void[self.ready] = False
+        return True
+
+    @torch.no_grad()
+    def collect(self) -> Fragments | None:
+        """The chunks that are full next; None after an interrupt, and the next call goes on there."""
+        with self.autocast:
+            while not self.interrupted:
+                full = self.ready[self.have[self.ready] == self.steps]
+                if len(full):
+                    return self.hand_out(full)
+                if (self.have[self.ready] % self.args.fragment_length == 0).any():
+                    self.refresh()
+                if self.version != self.acted_version:
+                    self.acted_version = self.version
+                    torch.clear_autocast_cache()  # the bfloat16 copies of the weights
+                    if self.args.max_staleness == 0:
+                        self.is_between_chunks()
+                for ids in groups(self.ready, self.at_once):
+                    self.act(ids)
+                self.receive()
+        return None
+
+    def act(self, ids: torch.Tensor) -> None:
+        """Choose and send the actions of these environments."""
+        chunks, t = self.chunks, self.have[ids]
+        begins = ids[t == 0]
+        for i in begins.tolist():
+            memory = self.memories[i]
+            chunks.memory_keys[i], chunks.memory_values[i] = memory.keys[:, 0], memory.values[:, 0]
+            chunks.memory_valid[i] = memory.valid[0]
+        chunks.images[ids, t] = self.next_obs[ids].to(self.device)
+        chunks.first[ids, t] = self.next_first[ids].to(self.device)
+        chunks.versions[ids, t] = self.version
+        memory = VPTMemory.cat([self.memories[i] for i in ids.tolist()])
+        output = self.policy(chunks.images[ids, t][:, None], chunks.first[ids, t][:, None], memory, inplace=True)
+        buttons, camera = sample_actions(output, self.action_rng)
+        chunks.logprobs[ids, t] = log_prob(output, buttons, camera)[:, 0]
+        chunks.values[ids, t] = self.policy.denormalize(output.vpred)[:, 0]
+        chunks.buttons[ids, t], chunks.camera[ids, t] = buttons[:, 0], camera[:, 0]
+        after = output.memory.ordered()
+        for row, i in enumerate(ids.tolist()):
+            self.memories[i] = after.rows(slice(row, row + 1))
+        buttons, camera = buttons[:, 0].cpu(), camera[:, 0].cpu()
+        film = self.video is not None and self.video.active and (ids == 0).any()
+        if film and self.video.wants(bool(self.next_first[0])):
+            row = int((ids == 0).nonzero())
+            value = float(chunks.values[0, t[row]])
+            self.video.step(value, int(buttons[row]), int(camera[row]), float(self.last_reward[0]))
+        self.envs.send({"buttons": buttons, "camera": camera}, ids)
+
+    def receive(self) -> None:
+        """Take in the results of those that are ready first."""
+        ids, obs, rewards, terminated, truncated, infos = self.envs.recv(self.at_once)
+        lost, void = infos["lost"], self.void[ids]
+        kept = ~(lost | void)
+        rows, t = ids[kept], self.have[ids[kept]]
+        # The step after an episode's end only resets (Gymnasium's NEXT_STEP): its action taught nothing.
+        results = {"valid": ~self.next_done[ids], "rewards": rewards, "terminated": terminated, "truncated": truncated}
+        for name, values in results.items():
+            getattr(self.chunks, name)[rows, t] = values[kept].to(self.device)
+        for k, value in enumerate((infos["_episode"], infos["episode"]["r"], infos["episode"]["l"])):
+            self.ended[k, rows, t] = value[kept].float()
+        self.have[ids] = torch.where(lost, 0, self.have[ids] + kept)
+        self.next_obs[ids], self.last_reward[ids] = obs["image"], rewards
+        self.next_first[ids] = self.next_done[ids] | lost  # a lost one begins anew
+        self.next_done[ids], self.void[ids] = terminated | truncated, False
+        self.ready = ids
+
+    def hand_out(self, ids: torch.Tensor) -> Fragments:
+        """These environments' chunks, which are full."""
+        chunks, steps = self.chunks.rows(ids), self.steps
+        chunks.images[:, steps], chunks.first[:, steps] = self.next_obs[ids], self.next_first[ids]
+        memory = VPTMemory.cat([self.memories[i] for i in ids.tolist()])
+        output = self.policy(chunks.images[:, steps:], chunks.first[:, steps:], memory)  # will be seen again: a copy
+        chunks.values[:, steps:] = self.policy.denormalize(output.vpred)
+        self.finish(chunks, ((i, slice(row, row + 1)) for row, i in enumerate(ids.tolist())), self.ended[:, ids])
+        self.have[ids] = 0
+        return chunks
 
 
 class Targets(NamedTuple):
@@ -1259,7 +1374,7 @@ class Trainer:
             self.replay.add(chunks, self.learner.optimizer_steps)
             self.replay.evict(version)
             before = self.fragments_collected
-            self.fragments_collected += args.num_envs * args.fragments_per_chunk
+            self.fragments_collected += len(chunks.valid) * args.fragments_per_chunk
             every = args.fragments_per_report
             if every and before // every != self.fragments_collected // every:
                 self.report()
