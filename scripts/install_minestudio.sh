@@ -5,7 +5,7 @@
 #   scripts/install_minestudio.sh FOLDER [--python PYTHON] [--torch REQUIREMENT] [--no-engine]
 #
 #   FOLDER               the environment; kept and completed if it is there
-#   --python PYTHON      interpreter to make it with, 3.10 to 3.12 (default: the newest of these that is there)
+#   --python PYTHON      interpreter to make it with, 3.10 to 3.12 (default: python3 if it is one, else any)
 #   --torch REQUIREMENT  what to give pip for torch, e.g. --torch torch==2.13.0 or, to spare gigabytes of CUDA that
 #                        minestudio has no use for, --torch "torch --index-url URL-of-torch's-CPU-builds"
 #   --no-engine          leave the engine's download out
@@ -40,7 +40,7 @@ if [ -n "$python" ]; then
     "$python" -c "" 2> /dev/null || fail "$python does not run; give --python a Python interpreter, 3.10 to 3.12"
     "$python" -c "$supported" || fail "$("$python" -V) cannot run minestudio 1.1.6, which needs Python 3.10 to 3.12"
 else
-    for candidate in python3.12 python3.11 python3.10 python3 python; do
+    for candidate in python3 python3.12 python3.11 python3.10; do
         if "$candidate" -c "$supported" 2> /dev/null; then python=$candidate; break; fi
     done
     [ -n "$python" ] || fail "no Python 3.10 to 3.12 on PATH; install one, or name it with --python"
