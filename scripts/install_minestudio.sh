@@ -102,8 +102,11 @@ import os
 
 import minestudio.simulator.entry as entry
 
-# The check asks on a terminal; confirmed beforehand, it downloads.
-entry.check_engine(skip_confirmation=True)
+try:
+    # The check asks on a terminal; confirmed beforehand, it downloads.
+    entry.check_engine(skip_confirmation=True)
+except Exception as error:  # of many kinds: network, disk, a damaged archive
+    raise SystemExit(f"{type(error).__name__}: {error}") from None
 jar = os.path.join(entry.get_mine_studio_dir(), "engine", "build", "libs", "mcprec-6.13.jar")
 if not os.path.exists(jar):
     raise SystemExit(f"after the download there is no {jar}")
