@@ -79,7 +79,8 @@ def stand_in(folder: Path, *faults: dict) -> dict[str, str]:
         (folder / "bin" / name).write_text(f"#!/usr/bin/env bash\n{body}\n")
         (folder / "bin" / name).chmod(0o755)
     misbehave(folder, *faults)
-    return {"MINESTUDIO_DIR": str(folder), "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return {"MINESTUDIO_DIR": str(folder), "PATH": path, "STAND_IN": str(folder)}
 
 
 def misbehave(folder: Path, *faults: dict) -> None:
@@ -115,11 +116,11 @@ def steps(folder: Path, engine: int = 0) -> list[dict[str, str]]:
 
 
 def survivors(folder: Path) -> dict[int, str]:
-    """{process id: command line} of all that runs with this MINESTUDIO_DIR (Linux): engines, minestudio, helpers.
+    """{process id: command line} of all that was started with ``stand_in``'s environment and runs (Linux).
 
-    The asking process itself counts only if it was started with it.
+    The engines, and minestudio with its helpers. The asking process itself counts only if it was started with it.
     """
-    wanted = f"MINESTUDIO_DIR={Path(folder).resolve()}".encode()
+    wanted = f"STAND_IN={Path(folder).resolve()}".encode()
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
