@@ -288,7 +288,7 @@ def play(folder: str, link: socket.socket, frames: int, describe: bool) -> None:
 
         database_manager.database["daemon"] = (os.getpid(), os.getpid())
     except Exception as error:  # of the set-up: trying again would not help
-        traceback.print_exc()
+        traceback.print_exc(file=sys.__stderr__)
         return send(fatal=f"{type(error).__name__}: {error}"[-8000:])
 
     np = game.np
@@ -315,7 +315,7 @@ def play(folder: str, link: socket.socket, frames: int, describe: bool) -> None:
             np.copyto(image, game.obs["image"])
             send(did=message["do"], time=time.monotonic(), **answer)
         except Exception as error:
-            traceback.print_exc()
+            traceback.print_exc(file=sys.__stderr__)
             return send(error=f"{message['do']}: {type(error).__name__}: {error}"[-8000:])
 
 
@@ -327,7 +327,7 @@ def main(what: str, folder: str, *rest: str) -> None:
     try:
         play(folder, socket.socket(fileno=int(rest[0])), int(rest[1]), describe=what == "describe")
     except OSError:  # nobody listens any more
-        traceback.print_exc()
+        traceback.print_exc(file=sys.__stderr__)
     finally:
         os._exit(0)  # not through minestudio's own farewell, which takes three seconds
 

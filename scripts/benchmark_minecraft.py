@@ -29,6 +29,7 @@ import tyro
 import minestudio_envs
 from minestudio_envs.actions import NUM_CAMERA
 from minestudio_envs.minecraft import find_minestudio_python
+from minestudio_envs.minecraft_worker import TAG, kill_all
 from minestudio_envs.tasks import kill_cow
 
 # Run by the interpreter with minestudio: the same task, written for it.
@@ -81,12 +82,18 @@ class Args:
 def plain_rate(python: str, seconds: float) -> float:
     """Steps per second of minestudio's own loop."""
     command = [python, "-c", PLAIN_LOOP, json.dumps([50, seconds])]
-    with tempfile.TemporaryDirectory() as folder:  # its logs
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600 + seconds)
-    for line in result.stdout.splitlines():
+    with tempfile.TemporaryDirectory() as folder:
+        try:  # minestudio's helper process outlives it, with its pipes: hence files, and killing it
+            with open(f"{folder}/out", "w") as out:
+                environment = os.environ | {TAG: folder}
+                subprocess.run(command, cwd=folder, stdout=out, stderr=out, env=environment, timeout=600 + seconds)
+        finally:
+            kill_all(folder)
+        output = Path(folder, "out").read_text()
+    for line in output.splitlines():
         if line.startswith("steps per second:"):
             return float(line.partition(":")[2])
-    sys.exit(f"minestudio's own loop failed:\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}")
+    sys.exit(f"minestudio's own loop failed:\n{output[-4000:]}")
 
 
 def adapter_rate(python: str, num_envs: int, seconds: float) -> float:
