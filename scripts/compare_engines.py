@@ -253,7 +253,10 @@ def play_minecraft(records: Path, args: Args) -> list[Episode]:
     for episode, file in zip(episodes, files, strict=True):
         infos = json.loads(file.read_text())
         keys = ("x", "y", "z", "yaw", "pitch")
-        episode.places = np.array([[float(info["player_pos"][key]) for key in keys] for info in infos])
+        recorded = np.array([[float(info["player_pos"][key]) for key in keys] for info in infos])
+        # minestudio 1.1.6 overwrites each info that it recorded in the step after: entry k shows step k + 1. What the
+        # reset gave is lost; the script begins with standing still.
+        episode.places = np.concatenate([recorded[:1], recorded[:-1]])
         if len(episode.places) != len(episode.images):
             raise RuntimeError(
                 f"{file} has {len(episode.places)} steps, expected {len(episode.images)}; run this again"
