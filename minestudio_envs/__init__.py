@@ -6,6 +6,7 @@ vector environment.
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 # Numba's threads and torch's share the cores, and those that spin while they wait for work take them from the others.
 # Said before they start (to hold for torch's too: before torch is imported). GNU's OpenMP spins 150 times as long.
@@ -19,7 +20,7 @@ __all__ = ["MinecraftSim", "MinecraftVectorSim", "make_vec"]
 
 
 def make_vec(
-    env_generator: Callable[[], MinecraftSim],
+    env_generator: Callable[[], Any] | str,
     num_envs: int,
     engine: str = "voxel",
     device: str = "cpu",
@@ -28,28 +29,39 @@ def make_vec(
     copy: bool = True,
     stagger: bool = False,
     obs_size: tuple[int, int] | None = None,
-) -> MinecraftVectorSim:
+    **minecraft: Any,
+) -> gymnasium.vector.VectorEnv:
     """Make a Gymnasium VectorEnv (NEXT_STEP autoreset) of ``num_envs`` environments of one task.
 
     Args:
         env_generator: takes nothing, returns a ``MinecraftSim``; called once. Its ``seed`` gives way to ``seed``.
+            With engine "minecraft" it may return minestudio's own, and may be ``"package.module:function"``.
         num_envs: batch size.
-        engine: ``"voxel"``, the embedded simulator.
+        engine: ``"voxel"``, the embedded simulator, or ``"minecraft"``, the real game through minestudio.
         device: where the engine runs.
         seed: of everything random; environment i is the same for every batch size.
         array: ``"torch"`` tensors or ``"numpy"`` arrays.
         copy: False hands out the engine's own image buffer, which the next step overwrites.
         obs_size: (width, height) in place of the generator's, for a policy that sees at another size.
         stagger: the first episodes begin at evenly spread ages, so that they do not all end together.
+        minecraft: with engine "minecraft": ``minestudio_python``, ``batch_size``, limits and more, as
+            ``minestudio_envs.minecraft.MinecraftVectorEnv`` says.
     """
+    options = {"seed": seed, "array": array, "copy": copy, "stagger": stagger, "obs_size": obs_size}
+    if engine == "minecraft":
+        from minestudio_envs.minecraft import MinecraftVectorEnv
+
+        if device != "cpu":
+            raise ValueError(f"device={device!r}: engine='minecraft' draws on the CPU; leave device out")
+        return MinecraftVectorEnv(env_generator, num_envs, **options, **minecraft)
     if engine != "voxel":
-        raise ValueError(f"engine={engine!r}: only 'voxel' is there so far")
+        raise ValueError(f"engine={engine!r}; known: 'voxel', 'minecraft'")
+    if minecraft:
+        raise TypeError(f"make_vec: {', '.join(minecraft)}: known with engine='minecraft' only")
     sim = env_generator()
     if not isinstance(sim, MinecraftSim):
         raise TypeError(f"env_generator returned {type(sim)}, expected a minestudio_envs.MinecraftSim")
-    return sim.vector_class(
-        sim, num_envs, device=device, seed=seed, array=array, copy=copy, stagger=stagger, obs_size=obs_size
-    )
+    return sim.vector_class(sim, num_envs, device=device, **options)
 
 
 gymnasium.register(

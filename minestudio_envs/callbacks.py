@@ -7,6 +7,8 @@ all environments of a batch at once, with three hooks on tensors whose leading a
 - ``before_batch_step(batch, pressed, degrees)``: may change the actions in place;
 - ``after_batch_step(batch, reward, terminated, truncated)``: may change the three results in place.
 
+A fourth, ``translate(task)``, says the same in MineStudio's terms, for the real Minecraft.
+
 Hooks run in list order. Unlike MineStudio's, rewards of several callbacks add up, every kill pays, a time limit is a
 truncation, and everything random depends on the seed.
 """
@@ -24,6 +26,7 @@ from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.state import MOB_ID
 
 if TYPE_CHECKING:
+    from minestudio_envs.minecraft import MinecraftTask
     from minestudio_envs.simulator import EngineSetup, MinecraftVectorSim
 
 # The voxel engine's biomes; MineStudio takes category names for a spawn and biome ids for FastReset.
@@ -82,6 +85,13 @@ class MinecraftCallback:
         dropped, but its own counters must start anew.
         """
 
+    def translate(self, task: "MinecraftTask") -> None:
+        """Add to what minestudio's own callbacks, rewards and time limits do in real Minecraft."""
+        raise TypeError(
+            f"{type(self).__name__} has no translation to MineStudio's callbacks, so it cannot run with "
+            "engine='minecraft': define its translate(task), or leave it out"
+        )
+
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs of the hook's own counters: tensors and plain values."""
         return {}
@@ -119,6 +129,10 @@ class SummonMobsCallback(MinecraftCallback):
         for mob in self.mobs:
             setup.add_rows(commands.summon_range(mob["name"], int(mob["number"]), mob["range_x"], mob["range_z"]))
 
+    def translate(self, task: "MinecraftTask") -> None:
+        if mobs := [mob for mob in self.mobs if int(mob["number"]) > 0]:  # theirs fails with none
+            task.add("SummonMobsCallback", mobs=mobs)
+
 
 class MaskActionsCallback(MinecraftCallback):
     """Overwrites parts of every action, e.g. ``MaskActionsCallback(inventory=0, camera=(0, 0))``.
@@ -145,6 +159,12 @@ class MaskActionsCallback(MinecraftCallback):
             pressed[:, index] = value
         if self.camera is not None:
             degrees[:, 0], degrees[:, 1] = self.camera
+
+    def translate(self, task: "MinecraftTask") -> None:
+        settings = {BUTTONS[index]: value for index, value in self.buttons.items()}
+        if self.camera is not None:
+            settings["camera"] = self.camera
+        task.add("MaskActionsCallback", **settings)
 
 
 class RewardsCallback(MinecraftCallback):
@@ -183,6 +203,9 @@ class RewardsCallback(MinecraftCallback):
                     raise ValueError(f"RewardsCallback: unknown object {name!r}; {nearest(name, known)}")
         self._before: list[torch.Tensor] = []  # per entry, int32 [N]: the count a step ago
         self._paid: dict[str, torch.Tensor] = {}  # per identity, int32 [N]
+
+    def translate(self, task: "MinecraftTask") -> None:
+        task.rewards.append(self.rewards)  # not theirs, which pays once a tick and replaces what others paid
 
     def _count(self, batch: "MinecraftVectorSim", entry: Mapping[str, Any]) -> torch.Tensor:
         if entry["event"] == "kill_entity":
@@ -244,6 +267,10 @@ class CommandsCallback(MinecraftCallback):
         for row in self._rows:
             setup.add_rows(row)
 
+    def translate(self, task: "MinecraftTask") -> None:
+        if self.commands:  # theirs fails with none
+            task.add("CommandsCallback", commands=self.commands)
+
 
 class FastResetCallback(MinecraftCallback):
     """Begins every episode somewhere else: another world, another place within ``random_tp_range`` blocks.
@@ -266,6 +293,17 @@ class FastResetCallback(MinecraftCallback):
         setup.teleport_range = self.random_tp_range
         setup.start_time = self.start_time
 
+    def translate(self, task: "MinecraftTask") -> None:
+        # Theirs fails with a range of 0; 1 is one block to the north-west.
+        reach = max(1, self.random_tp_range)
+        task.add(
+            "FastResetCallback",
+            biomes=self.biomes,
+            random_tp_range=reach,
+            start_time=self.start_time,
+            start_weather="clear",
+        )
+
 
 class JudgeResetCallback(MinecraftCallback):
     """Ends an episode after ``time_limit`` steps: a truncation, whose last value still counts.
@@ -280,3 +318,6 @@ class JudgeResetCallback(MinecraftCallback):
 
     def configure(self, setup: "EngineSetup") -> None:
         setup.limit_steps(self.time_limit)
+
+    def translate(self, task: "MinecraftTask") -> None:
+        task.limit_steps(self.time_limit)  # kept on our side: theirs would call it a termination

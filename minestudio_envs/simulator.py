@@ -115,6 +115,7 @@ class MinecraftSim(gym.Env):
         self.render_size = render_size
         self.seed = seed
         self.inventory = dict(inventory or {})
+        self.preferred_spawn_biome = preferred_spawn_biome
         self.num_empty_frames = num_empty_frames
         self.callbacks = list(callbacks)
         self.timestep_limit = timestep_limit
