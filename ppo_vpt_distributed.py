@@ -126,7 +126,8 @@ class WorkerConfig:
     video_fps: int = 20  # frames a second of films; the game's own speed is 20
     video_output_dir: str = "output/videos"  # folder of films, on the machine where this script was started
     video_width: int = 480  # pixels; the height follows at 16:9
-    engine: str = "voxel"  # which simulator: see minestudio_envs.make_vec
+    engine: Literal["voxel", "minecraft"] = "voxel"  # the embedded simulator, or the real game through minestudio
+    minestudio_python: str | None = None  # interpreter that holds minestudio; none: $MINESTUDIO_PYTHON
     task: str | None = None  # another env generator than the script's, as package.module:function
 
 
@@ -446,6 +447,7 @@ class RolloutWorker:
         self.args.seed = seed
         self.asks = args.synchronous or args.max_staleness == 0 or args.to_send_queue_size == 0  # before it collects
         self.state = "starting"
+        self.envs: Any = None
         self.collector: Collector | None = None
         self.stamp: Stamp | None = None
         self.news: tuple | None = None  # the newest weights, not loaded yet
@@ -469,7 +471,7 @@ class RolloutWorker:
 
     def status(self) -> dict[str, Any]:
         collector = self.collector
-        steps = (collector.global_step, collector.t) if collector else (0, 0)
+        steps = (collector.global_step, collector.t) if collector else (0, getattr(self.envs, "started", 0))
         version = self.stamp.version if self.stamp else None
         state = self.trouble or self.state
         status = {"state": state, "progress": (*steps, self.delivered, self.restarts), "version": version}
@@ -534,11 +536,15 @@ class RolloutWorker:
         env_generator = self.env_generator if args.task is None else find_task(args.task)
         self.task = env_generator.__name__
         looks = {"obs_size": (width, height), "copy": False, "stagger": True}
+        if args.engine == "minecraft":
+            looks["minestudio_python"] = args.minestudio_python
         envs = minestudio_envs.make_vec(env_generator, args.num_envs, engine=args.engine, seed=args.seed, **looks)
         if hasattr(envs, "restart_interval"):  # engines that are processes
             envs.restart_interval = args.restart_interval
         torch.set_num_threads(max(1, int(args.num_cpus_per_worker)))  # the engine's first use resets it
-        collector = Collector(args, policy, reference, envs, self.device)
+        self.envs = envs
+        collector = ReadyCollector if hasattr(envs, "recv") else Collector
+        collector = collector(args, policy, reference, envs, self.device)
         collector.refresh = self.refresh
         collector.version = self.stamp.version if self.stamp else 0
         collector.video = VideoRecorder(envs, self.store.path / "films", args.video_width, args.video_fps)
@@ -1784,8 +1790,6 @@ def checked(online_cfg: Any) -> Args:
             if not 1 <= values.batch_size <= values.num_envs:
                 fault = f"{values.batch_size} must be between 1 and --{flags['num_envs']} {values.num_envs}"
                 refuse("rollout_config.worker_config.batch_size", fault.replace("_", "-"))
-            if values.engine != "voxel":
-                refuse("rollout_config.worker_config.engine", f"{values.engine} is not there: voxel")
             if values.task is not None and (fault := no_task(values.task)):
                 refuse("rollout_config.worker_config.task", f"{values.task}: {fault}")
         except SystemExit as error:
@@ -2582,7 +2586,7 @@ class ReadyCollector(Collector):
     def __init__(self, args: Any, policy: VPTPolicy, reference: VPTPolicy | None, envs: Any, device: torch.device):
         super().__init__(args, policy, reference, envs, device)
         n = args.num_envs
-        self.at_once = args.inference_batch_size or n
+        self.at_once = min(args.inference_batch_size or n, n)
         self.acting = slices(n, 1)  # each has a memory of its own, ordered: any of them may act together
         self.watching = slices(n, 1) if reference else []
         self.memories = [policy.initial_memory(1) for _ in self.acting]

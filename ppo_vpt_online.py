@@ -37,6 +37,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 import minestudio_envs
+from minestudio_envs.minecraft import MinecraftError
 from minestudio_envs.training.checkpoints import CheckpointError, find_checkpoint
 from minestudio_envs.training.fragment_store import FragmentStore, FragmentStoreError
 from minestudio_envs.training.hardware import keep_freed_memory, use_bfloat16
@@ -104,6 +105,9 @@ class RolloutArgs:
     num_envs: int = 128  # environments stepped together
     inference_batch_size: int = 0  # environments the policy acts for at once, to bound memory; 0: all
     fragment_length: int = 32  # steps in a fragment, the unit of training [128]
+    engine: Literal["voxel", "minecraft"] = "voxel"  # the embedded simulator, or the real game through minestudio
+    minestudio_python: str | None = None  # interpreter that holds minestudio; none: $MINESTUDIO_PYTHON
+    restart_interval: int = 3600  # seconds after which a real game is restarted, at an episode's end; 0: never
 
 
 @dataclass
@@ -912,7 +916,7 @@ class ReadyCollector(Collector):
     def __init__(self, args: Any, policy: VPTPolicy, reference: VPTPolicy | None, envs: Any, device: torch.device):
         super().__init__(args, policy, reference, envs, device)
         n = args.num_envs
-        self.at_once = args.inference_batch_size or n
+        self.at_once = min(args.inference_batch_size or n, n)
         self.acting = slices(n, 1)  # each has a memory of its own, ordered: any of them may act together
         self.watching = slices(n, 1) if reference else []
         self.memories = [policy.initial_memory(1) for _ in self.acting]
@@ -1333,7 +1337,8 @@ class Trainer:
         self.args, self.policy, self.run_path, self.device = args, policy.to(device), run_path, device
         self.reference = begin_training(args, self.policy)
         self.learner = Learner(args, policy, self.reference, device)
-        self.collector = Collector(args, policy, self.reference, envs, device)
+        collector = ReadyCollector if hasattr(envs, "recv") else Collector
+        self.collector = collector(args, policy, self.reference, envs, device)
         films = Path(args.video_output_dir or run_path / "videos")
         self.video = self.collector.video = VideoRecorder(envs, films, args.video_width, args.video_fps)
         self.num_chunks = args.batch_size_per_gpu * args.batches_per_iteration // args.fragments_per_chunk
@@ -1395,7 +1400,9 @@ class Trainer:
         """Of episodes and replay, as they stand."""
         collector = self.collector
         mean = lambda values: float(np.mean(values)) if values else math.nan  # noqa: E731
+        failures = {"charts/engine_restarts": "restarts", "charts/lost_steps": "lost_steps"}
         return {
+            **{name: getattr(collector.envs, key) for name, key in failures.items() if hasattr(collector.envs, key)},
             "charts/global_step": collector.global_step,
             "charts/episodic_return": mean(collector.episode_returns),
             "charts/episodic_length": mean(collector.episode_lengths),
@@ -1414,7 +1421,9 @@ def make_trainer(args: Args, policy: VPTPolicy, run_path: Path, trainer_class: t
     height, width, _ = policy.net_args["img_shape"]  # the policy says at which size it sees
     # Staggered episodes do not all end at once.
     looks = {"obs_size": (width, height), "copy": False, "stagger": True}
-    envs = minestudio_envs.make_vec(env_generator, args.num_envs, seed=args.seed, **looks)
+    if args.engine == "minecraft":
+        looks |= {"minestudio_python": args.minestudio_python, "restart_interval": args.restart_interval}
+    envs = minestudio_envs.make_vec(env_generator, args.num_envs, engine=args.engine, seed=args.seed, **looks)
     return trainer_class(args, policy, envs, run_path, torch.device(auto if args.device == "auto" else args.device))
 
 
@@ -1501,7 +1510,7 @@ def main(args: Args) -> Path:
 if __name__ == "__main__":
     try:
         main(command_line(Args, __doc__))
-    except (VPTFileError, CheckpointError, FragmentStoreError, FloatingPointError, OSError) as error:
+    except (VPTFileError, CheckpointError, FragmentStoreError, MinecraftError, FloatingPointError, OSError) as error:
         raise SystemExit(f"error: {error}") from None
     except KeyboardInterrupt:
         raise SystemExit("left at once: the newest checkpoint is the last one named above, or none") from None

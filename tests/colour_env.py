@@ -69,6 +69,48 @@ class ColourEnv:
         return self.show(), rewards, torch.zeros_like(self.done), self.done.clone(), infos
 
 
+class ReadyColourEnv:
+    """ColourEnvs at paces of their own, as minestudio_envs.minecraft.MinecraftVectorEnv: `send`, and `recv` of those
+    ready first. One of `failing` steps fails: its environment begins anew, and what was before is lost."""
+
+    def __init__(self, num_envs: int, failing: float = 0.0, **options):
+        self.num_envs, self.failing, self.options = num_envs, failing, options
+        self.restarts = self.lost_steps = 0
+
+    def reset(self, seed: int):
+        self.rng = np.random.default_rng(seed)
+        self.envs = [ColourEnv(1, **self.options) for _ in range(self.num_envs)]
+        first = torch.cat([env.reset(seed + i)[0]["image"] for i, env in enumerate(self.envs)])
+        self.clock, self.under_way = np.zeros(self.num_envs), {}  # times; results by environment
+        return {"image": first}, {}
+
+    def send(self, action, ids):
+        for row, i in enumerate(ids.tolist()):
+            assert i not in self.under_way, "its last result is still to come"
+            *result, infos = self.envs[i].step({name: value[row : row + 1] for name, value in action.items()})
+            infos = {**infos["episode"], "_episode": infos["_episode"].clone(), "lost": torch.tensor([False])}
+            if self.rng.random() < self.failing:
+                self.restarts += 1
+                self.lost_steps += int(self.envs[i].age)
+                self.envs[i] = ColourEnv(1, **self.options)
+                result = [self.envs[i].reset(int(self.rng.integers(2**31)))[0], *map(torch.zeros_like, result[1:])]
+                infos |= {"_episode": torch.tensor([False]), "lost": torch.tensor([True])}
+            self.under_way[i] = *result, {key: value.clone() for key, value in infos.items()}
+            self.clock[i] += self.rng.exponential()
+
+    def recv(self, count):
+        ids = sorted(self.under_way, key=lambda i: self.clock[i])[:count]
+        assert len(ids) == count, "fewer results are to come"
+        obs, *result, infos = zip(*(self.under_way.pop(i) for i in ids), strict=True)
+        infos = {key: torch.cat([info[key] for info in infos]) for key in infos[0]}
+        infos["episode"] = {key: infos.pop(key) for key in ("r", "l")}
+        image = torch.cat([o["image"] for o in obs])
+        return torch.tensor(ids), {"image": image}, *(torch.cat(x) for x in result), infos
+
+    def close(self):
+        pass
+
+
 class ColourVectorEnv(ColourEnv):
     """A ColourEnv made as MinecraftVectorSim is; with noise of a period so short that policies may learn it."""
 

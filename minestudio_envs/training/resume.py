@@ -108,17 +108,26 @@ def load_learner(learner: Any, state: dict[str, Any]) -> None:
 
 
 def _collector_state(collector: Any) -> dict[str, Any]:
-    reference, cat = collector.reference is not None, type(collector.memories[0]).cat
-    return {name: getattr(collector, name) for name in BUFFERS} | {
-        "t": collector.t,
-        "in_progress": [*collector.chunks, collector.ended] if collector.t else [],
-        "memory": list(cat(collector.memories)),
-        "reference_memory": list(cat(collector.reference_memories)) if reference else None,
+    state = {
         "action_rng": collector.action_rng.get_state(),
         "global_step": collector.global_step,
         "episodes": list(zip(collector.episode_returns, collector.episode_lengths, strict=True)),
-        "envs": collector.envs.state_dict() if hasattr(collector.envs, "state_dict") else None,
+        "envs": None,
     }
+    if not hasattr(collector.envs, "state_dict"):  # their episodes end with them
+        return state
+    reference, cat = collector.reference is not None, type(collector.memories[0]).cat
+    return (
+        {name: getattr(collector, name) for name in BUFFERS}
+        | state
+        | {
+            "t": collector.t,
+            "in_progress": [*collector.chunks, collector.ended] if collector.t else [],
+            "memory": list(cat(collector.memories)),
+            "reference_memory": list(cat(collector.reference_memories)) if reference else None,
+            "envs": collector.envs.state_dict(),
+        }
+    )
 
 
 def _load_collector(collector: Any, state: dict[str, Any]) -> None:
