@@ -471,10 +471,11 @@ class RolloutWorker:
 
     def status(self) -> dict[str, Any]:
         collector = self.collector
-        steps = (collector.global_step, collector.t) if collector else (0, getattr(self.envs, "started", 0))
+        steps = (collector.global_step, collector.t) if collector else (0, getattr(self.envs, "resets", 0))
         version = self.stamp.version if self.stamp else None
         state = self.trouble or self.state
-        status = {"state": state, "progress": (*steps, self.delivered, self.restarts), "version": version}
+        failures = {name: getattr(self.envs, key, 0) for name, key in FAILURES.items()}
+        status = {"state": state, "progress": (*steps, self.delivered, self.restarts), "version": version} | failures
         return status | {"delivered": self.delivered, "node": here(), "pid": os.getpid()}
 
     def record(self, name: str) -> None:
@@ -1546,7 +1547,8 @@ class PPOTrainer:
             self.begin_session()
         (session,) = self.wait([self.session.statistics.remote()], ["session"])
         self.global_step = session["charts/global_step"]
-        return session | replay
+        workers = [worker for worker in status["workers"].values() if "progress" in worker]
+        return session | replay | {name: sum(worker[name] for worker in workers) for name in FAILURES}
 
     def save(self) -> Path:
         """Write a checkpoint -> its folder."""
@@ -1572,6 +1574,7 @@ TRAINERS = {"PPOTrainer": PPOTrainer}
 SERVICES = ("rollout manager", "replay service", "session")  # the names of their actors
 SERVER = "fragments of "  # and the node: the name of a FragmentServer
 KIND = "ppo_vpt_distributed"  # of checkpoints
+FAILURES = {"charts/engine_restarts": "restarts", "charts/lost_steps": "lost_steps"}  # metrics: of engines' attributes
 RESUME = "--train-config.resume latest goes on from the last checkpoint"
 
 

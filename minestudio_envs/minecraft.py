@@ -287,7 +287,7 @@ class MinecraftVectorEnv(gym.vector.VectorEnv):
     the first of a new episode (``began`` is True, the reward 0), and what came before has no end: drop it.
 
     Attributes: ``restarts``, failed engines so far; ``lost_steps``, of the episodes broken off by that; ``renewals``,
-    engines started anew for their age.
+    engines started anew for their age; ``resets``, episodes begun, as progress while engines start.
 
     Raises MinecraftError if minestudio or the engine cannot be used; its text has the last lines of the log.
     """
@@ -332,7 +332,7 @@ class MinecraftVectorEnv(gym.vector.VectorEnv):
         self.max_starting, self.max_failures, self.backoff = max_starting, max_failures, backoff
         self.restart_interval = restart_interval
         self.metadata = dict(type(self).metadata)
-        self.restarts = self.lost_steps = self.renewals = 0
+        self.restarts = self.lost_steps = self.renewals = self.resets = 0
         self.closed = True  # until there is something to close
         self.engines: list[Engine] = []
         self._files: list[int] = []
@@ -583,6 +583,7 @@ class MinecraftVectorEnv(gym.vector.VectorEnv):
         engine.asked = None
         if message["did"] in ("reset", "step"):
             engine.result = message
+            self.resets += message["did"] == "reset"
 
     def _stop(self, engine: Engine) -> None:
         if engine.link is not None:
