@@ -726,9 +726,11 @@ class MinecraftVectorEnv(gym.vector.VectorEnv):
         """Actions of ``count`` environments, checked -> what minestudio's step takes, for each."""
         if not isinstance(action, Mapping):
             raise TypeError(f"action: expected a dict with keys {list(self.single_action_space)}, got {type(action)}")
-        values = {key: torch.as_tensor(value).cpu().numpy() for key, value in action.items()}
+        values = {key: value.cpu() if torch.is_tensor(value) else value for key, value in action.items()}
+        values = {key: np.asarray(value) for key, value in values.items()}
         agent = self.sim.action_type == "agent"
-        known = ("buttons", "camera") if agent else (*ENV_BUTTONS, "camera")
+        sizes = {"buttons": actions.NUM_BUTTONS, "camera": actions.NUM_CAMERA}
+        known = tuple(sizes) if agent else (*ENV_BUTTONS, "camera")
         if unknown := [key for key in values if key not in known]:
             raise ValueError(f"action: unknown key {unknown[0]!r}; {nearest(unknown[0], known)}")
         if agent and (missing := [key for key in known if key not in values]):
@@ -741,10 +743,12 @@ class MinecraftVectorEnv(gym.vector.VectorEnv):
                 raise ValueError(f"action[{key!r}]: shape {value.shape}, expected ({count},) or ({count}, 1)")
             elif not agent and ((value != 0) & (value != 1)).any():
                 raise ValueError(f"action[{key!r}]: expected {count} values 0 or 1, got {value}")
+            elif agent and value.dtype.kind not in "iu":
+                raise TypeError(f"action[{key!r}]: dtype {value.dtype}, expected integers")
+            elif agent and not (0 <= value.min() and value.max() < sizes[key]):
+                raise ValueError(f"action[{key!r}]: {value.tolist()} must lie in 0 ... {sizes[key] - 1}")
             else:
                 values[key] = value.reshape(count)
-        if agent:
-            actions.joint_to_env(values["buttons"], values["camera"])  # raises what MinecraftVectorSim raises
         return [{key: value[i].tolist() for key, value in values.items()} for i in range(count)]
 
     def _seeds(self, seed: int | Sequence[int | None]) -> list[int | None]:
