@@ -209,7 +209,7 @@ def index_rates(count: int = 128) -> tuple[float, float]:
         ray.get(service.attach.remote(0, 0, -1))
         adding, sampling = [], []
         for i in range(10):
-            entries = [(0, i, 0, "node", f"{folder}/{i}_{j}") for j in range(count)]
+            entries = [(0, i, 0, ppo.here(), f"{folder}/{i}_{j}") for j in range(count)]
             began = time.perf_counter()
             ray.get(service.add.remote("writer", i * count, entries))
             adding.append(time.perf_counter() - began)
