@@ -268,7 +268,7 @@ class MinecraftVectorEnv(gym.vector.VectorEnv):
             real ``minestudio.simulator.MinecraftSim``, which is used as it is but for its JudgeResetCallback (a time
             limit truncates). This one is called where minestudio is installed, and imported there: a top-level
             function in a file that needs nothing else, or ``"package.module:function"``.
-        num_envs: how many; each takes about 2.5 GB of memory.
+        num_envs: how many; each is a Java program with up to 2 GB of heap, and a Python.
         seed: world and callbacks of environment i depend on it and i, as MinecraftVectorSim's. An engine that is
             started again gets another world.
         array: ``"torch"`` tensors or ``"numpy"`` arrays.

@@ -254,7 +254,10 @@ class LocalRay:
         self.actors, self.named, self.started, self.killed = {}, {}, [], []
         self.resources = {"CPU": 100.0}
 
-    def remote(self, kind):
+    def remote(self, kind=None, concurrency_groups=None):
+        if kind is None:  # ray.remote(...)(kind)
+            return self.remote
+
         def options(**options):
             def remote(*arguments):
                 self.started.append(SimpleNamespace(kind=kind, options=options, arguments=arguments))
@@ -966,7 +969,11 @@ OVERRIDES = ROLLOUT + "worker_overrides"
         (WORKER + "num_envs", -8, "--rollout-config.worker-config.num-envs -8 must be at least 1"),
         (WORKER + "restart_interval", -1, "--rollout-config.worker-config.restart-interval -1 must be at least 0"),
         (WORKER + "video_fps", 0, "--rollout-config.worker-config.video-fps 0 must be at least 1"),
-        (WORKER + "engine", "malmo", "--rollout-config.worker-config.engine malmo is not there: voxel"),
+        (
+            WORKER + "engine",
+            "malmo",
+            "worker_config.engine: not one of the choices; given 'malmo', expected 'voxel' or 'minecraft'",
+        ),
         (
             WORKER + "task",
             "nowhere:cows",
@@ -1022,7 +1029,7 @@ OVERRIDES = ROLLOUT + "worker_overrides"
             "--rollout-config.num-cpus-per-worker -1.0 must be at least 0 (rollout worker 0)",
         ),
         (OVERRIDES, [{"video_fps": -1}], "video-fps -1 must be at least 1 (rollout worker 0)"),
-        (OVERRIDES, [{"engine": "malmo"}], "engine malmo is not there: voxel (rollout worker 0)"),
+        (OVERRIDES, [{"engine": "malmo"}], "rollout worker 0: engine: not one of the choices; given 'malmo'"),
         (OVERRIDES, {"num_envs": 4}, "rollout_config.worker_overrides: wrong type"),
         (OVERRIDES, [4], "rollout_config.worker_overrides: wrong type"),
         (TRAIN + "resume", "nowhere", "nowhere: no such folder. Pass a run's folder"),

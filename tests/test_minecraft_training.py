@@ -18,11 +18,11 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(
     not os.environ.get("MINESTUDIO_PYTHON"), reason="MINESTUDIO_PYTHON names no interpreter with minestudio"
 )
-ONLINE = "--engine minecraft --num-envs 3 --inference-batch-size 2 --fragment-length 8 --context-length 8"
+ONLINE = "--engine minecraft --num-envs 2 --inference-batch-size 1 --fragment-length 8 --context-length 8"
 ONLINE += " --batch-size-per-gpu 2 --batches-per-iteration 2 --record-video-interval 2 --save-interval 1"
 WORKER = "--rollout-config.worker-config."
 DISTRIBUTED = "--laptop --no-synchronous --no-detach-rollout-manager --train-config.num-readers 1"
-DISTRIBUTED += f" {WORKER}engine minecraft {WORKER}num-envs 3 {WORKER}batch-size 2 --rollout-config.fragment-length 8"
+DISTRIBUTED += f" {WORKER}engine minecraft {WORKER}num-envs 2 {WORKER}batch-size 1 --rollout-config.fragment-length 8"
 DISTRIBUTED += " --train-config.context-length 8 --train-config.batch-size-per-gpu 2"
 DISTRIBUTED += " --train-config.batches-per-iteration 2 --train-config.record-video-interval 2"
 DISTRIBUTED += " --train-config.save-interval 1 --rollout-config.num-cpus-per-worker 1"
@@ -69,7 +69,7 @@ def train_and_kill(game, script, flags, **variables):
         shown.append(line)
         if "iteration 1/" in line:
             misbehave(game, {"fault": "die", "engine": 0})
-        if len(events(game, "ready")) > 3:
+        if len(events(game, "ready")) > 2:
             after = min(after, len(shown))
         if "iteration " in line and sum("iteration " in line for line in shown[min(after, len(shown)) :]) == 2:
             training.send_signal(signal.SIGINT)
