@@ -471,7 +471,8 @@ class RolloutWorker:
 
     def status(self) -> dict[str, Any]:
         collector = self.collector
-        steps = (collector.global_step, collector.t) if collector else (0, getattr(self.envs, "resets", 0))
+        begun = sum(getattr(self.envs, name, 0) for name in ("resets", "restarts"))  # as engines start
+        steps = (collector.global_step, collector.t) if collector else (0, begun)
         version = self.stamp.version if self.stamp else None
         state = self.trouble or self.state
         failures = {name: getattr(self.envs, key, 0) for name, key in FAILURES.items()}
@@ -557,7 +558,7 @@ class RolloutWorker:
             if self.news is None:
                 return
             another = self.stamp is not None and self.news[0].lineage != self.stamp.lineage
-            if another and not self.collector.is_between_chunks():
+            if another and not self.collector.begin_chunks():
                 return
             (stamp, weights, reference_weights), self.news = self.news, None
         policy, reference = self.policies
@@ -673,9 +674,11 @@ def why(error: BaseException) -> str:
 class RolloutManager:
     """Keeps the rollout workers alive and gives them the weights. Outlives the script that started it, if detached."""
 
-    def __init__(self, config: dict, generators: tuple, prints: dict, replay: Any, session: Any, started: int):
+    def __init__(
+        self, config: dict, generators: tuple, prints: dict, replay: Any, session: Any, started: int, environment: dict
+    ):
         self.args, self.generators, self.session, self.replay = from_config(Args, config), generators, session, replay
-        self.prints, self.started = prints, started
+        self.prints, self.started, self.environment = prints, started, environment
         self.notes: deque[str] = deque(maxlen=100)  # what befell whom, for the script
         with warnings.catch_warnings():  # of a deprecated call of Ray's own
             warnings.simplefilter("ignore")
@@ -709,7 +712,8 @@ class RolloutManager:
                     ray.get(ref)
                     self.replace(running[ref], "ended", False)
                 except ray.exceptions.RayTaskError as error:
-                    self.replace(running[ref], f"failed: {why(error.cause or error)}", True)
+                    whole = "".join(traceback.format_exception_only(error.cause)).strip() if error.cause else why(error)
+                    self.replace(running[ref], f"failed: {whole}", True)
                 except ray.exceptions.RayError as error:
                     self.replace(running[ref], f"died ({type(error).__name__})", False)
             for index, member in list(self.crew.items()):
@@ -727,7 +731,7 @@ class RolloutManager:
             num_cpus=args.num_cpus_per_worker,
             num_gpus=args.num_gpus_per_worker,
             max_concurrency=4,
-            runtime_env=WORKING,
+            runtime_env={"env_vars": WORKING["env_vars"] | self.environment},
         )
         worker = worker.remote(writer, args, self.generators, self.replay, self.session, seed)
         member = SimpleNamespace(writer=writer, worker=worker, run=worker.run.remote(), status=None, question=None)
@@ -786,7 +790,7 @@ class RolloutManager:
             self.retry_at[index] = time.monotonic() + min(30.0, 2.0 ** (self.failures[index] - 1) - 1)
             where = f" on node {member.status['node'][:8]}" if member.status else ""
             note = f"rollout worker {index}{where} {why}"
-            if raised and self.failures[index] >= 3:
+            if self.failures[index] >= (3 if raised else 10):
                 self.given_up[index] = note
             self.notes.append(f"{note}; {'given up' if index in self.given_up else 'starting another'}")
 
@@ -1105,14 +1109,16 @@ class FragmentReader:
     def read(self, chunks: list[Chunk]) -> tuple[dict[str, np.ndarray], dict[int, str]]:
         """-> (the tensors, stacked; why which chunks are lost: they are blank)"""
         data, lost, until = [], {}, time.monotonic() + self.limit
+        places = {chunk.id: chunk.data for chunk in chunks if chunk.data.node != here()}
+        sent = {chunk_id: self.servers[node].read.remote(path) for chunk_id, (node, path) in places.items()}
         for chunk in chunks:
             node, path = chunk.data
             try:
-                if node == here():
+                if chunk.id not in sent:
                     tensors = FragmentStore.read(path)
                 else:
                     seconds = max(0.0, until - time.monotonic())
-                    arrays = ray.get(self.servers[node].read.remote(path), timeout=seconds)
+                    arrays = ray.get(sent[chunk.id], timeout=seconds)
                     tensors = {name: torch.tensor(array) for name, array in arrays.items()}
                 shapes = {name: tensor[0].shape for name, tensor in self.blank.items()}
                 if {name: tensor.shape for name, tensor in tensors.items()} != shapes:
@@ -1505,9 +1511,11 @@ class PPOTrainer:
             states = {i: worker["state"] for i, worker in status["workers"].items()}
             others = ", ".join(f"worker {i} is {state}" for i, state in states.items() if state != "collecting")
             show(f"waits for {replay['replay/missing_chunks']} chunks" + (f"; {others}"[:100] if others else ""))
-            progress = [worker.get("progress") for worker in status["workers"].values()], replay["replay/added_chunks"]
-            if progress != seen:
-                seen, since = progress, time.monotonic()
+            steps = sum(sum(worker.get("progress", ())[:2]) for worker in status["workers"].values())
+            added = replay["replay/added_chunks"]
+            # Not fewer steps: those of a worker that took another's place.
+            if seen is None or added != seen[0] or steps > seen[1]:
+                seen, since = (added, steps), time.monotonic()
             if time.monotonic() - since > self.args.wait_limit:
                 who = "\n".join(f"rollout worker {i}: {state}" for i, state in states.items()) or "no rollout worker"
                 raise PartyError(f"no chunk and no step in {self.args.wait_limit:.0f} s; {RESUME}\n{who}")
@@ -1644,6 +1652,11 @@ def start_rolloutmanager(policy_generator: Callable, env_generator: Callable, on
         if not other:
             logger.info("took over the rollouts that run already")
             return
+        if "trainer" in ray.util.list_named_actors():
+            raise PartyError(
+                f"a trainer is running in namespace {args.namespace!r}, with other settings: stop it, or choose another "
+                "--namespace\n" + "\n".join(other)
+            )
         logger.warning("the rollouts that run already are replaced:\n" + "\n".join(other))
     stop_rollouts()
     # Each lives on after its death, where it was, for its files are there; and if detached after this script's end.
@@ -1655,7 +1668,8 @@ def start_rolloutmanager(policy_generator: Callable, env_generator: Callable, on
     session = ray.remote(Session).options(name="session", **life).remote(config, replay)
     started = 0 if args.train_config.resume is None else int(time.time())  # a resumed run shall see other worlds
     manager = ray.remote(RolloutManager).options(name="rollout manager", max_concurrency=8, **life)
-    manager = manager.remote(config, tuple(generators.values()), prints, replay, session, started)
+    minecraft = {name: os.environ[name] for name in ("MINESTUDIO_PYTHON", "MINESTUDIO_DIR") if name in os.environ}
+    manager = manager.remote(config, tuple(generators.values()), prints, replay, session, started, minecraft)
     SERVANTS[:] = [replay, session, manager]
     for name, actor in (("replay service", replay), ("session", session), ("rollout manager", manager)):
         try:
@@ -1681,7 +1695,18 @@ def start_trainer(policy_generator: Callable, env_generator: Callable, online_cf
         run_path = checkpoint.parent.parent
     else:
         run_path = make_run_folder(runs_path(train.save_path), f"{args.logger_config.name}__{args.seed}")
-    trainer = TRAINERS[args.trainer_name](args, policy_generator, run_path, checkpoint)
+    with contextlib.ExitStack() as at_the_end:
+        if not args.detach_rollout_manager:
+            at_the_end.callback(stop_rollouts)
+        trainer = TRAINERS[args.trainer_name](args, policy_generator, run_path, checkpoint)
+        at_the_end.callback(trainer.close)
+        conduct(args, trainer, checkpoint)
+    return run_path
+
+
+def conduct(args: Args, trainer: PPOTrainer, checkpoint: Path | None) -> None:
+    """Train until the end or an interrupt, save, and say so."""
+    train, run_path = args.train_config, trainer.run_path
     (run_path / "args.json").write_text(json.dumps(to_config(args), indent=2))
     logger.info(f"{run_path}" + (f"; resumed at iteration {trainer.iteration} from {checkpoint}" if checkpoint else ""))
 
@@ -1693,21 +1718,15 @@ def start_trainer(policy_generator: Callable, env_generator: Callable, online_cf
 
     main_thread = threading.current_thread() is threading.main_thread()
     handlers = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)} if main_thread else {}
-    console, begin = make_console(), (trainer.iteration, trainer.global_step)
-    log = RunLogger(
-        run_path, to_config(args), console, *begin, train.num_iterations, None, args.logger_config.tensorboard
-    )
+    begin = (trainer.iteration, trainer.global_step, train.num_iterations, None, args.logger_config.tensorboard)
     try:
+        log = RunLogger(run_path, to_config(args), make_console(), *begin)
         with log:
             run(args, trainer, log)
             logger.info(f"checkpoint: {trainer.save()}")
         if args.detach_rollout_manager:
             logger.info("the rollouts stay for the next trainer; --stop ends them")
-        return run_path
     finally:
-        trainer.close()
-        if not args.detach_rollout_manager:
-            stop_rollouts()
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
@@ -1774,6 +1793,10 @@ def checked(online_cfg: Any) -> Args:
             f"--rollout-config.num-rollout-workers {rollout.num_rollout_workers}",
         )
     for index, override in enumerate(rollout.worker_overrides):
+        if "video_output_dir" in override:  # the session writes the films of all
+            refuse(
+                "rollout_config.worker_overrides", f"rollout worker {index}: video_output_dir is one for all workers"
+            )
         resources = {"num_gpus_per_worker", "num_cpus_per_worker"} & override.keys()
         try:
             ours = from_config(RolloutConfig, {name: override[name] for name in resources})
@@ -1842,7 +1865,8 @@ def check_resources(args: Args) -> None:
         if learn + collect > have.get(key, 0) + 1e-6:
             raise PartyError(
                 f"the trainer ranks want {learn:g} {key}s and the rollout workers {collect:g}, but this Ray cluster "
-                f"has {have.get(key, 0):g}: add some, or lower rollout_config.{what} (0 works) or train_config.{what}"
+                f"has {have.get(key, 0):g}: add some, or lower rollout_config.{what} (0 works) or train_config.{what}; "
+                "if a script started it for a smaller run, --stop ends it"
             )
 
 
@@ -1856,8 +1880,11 @@ def stop_rollouts() -> None:
             ray.kill(actor)
     for name in ray.util.list_named_actors():
         if name.startswith(SERVER):
-            with contextlib.suppress(ValueError):
-                ray.kill(ray.get_actor(name))
+            with contextlib.suppress(ValueError, ray.exceptions.RayError):
+                server = ray.get_actor(name)
+                with contextlib.suppress(ray.exceptions.RayError):  # if the replay service did not
+                    ray.get(server.remove.remote(), timeout=5.0)
+                ray.kill(server)
 
 
 @contextlib.contextmanager
@@ -2525,8 +2552,8 @@ class Collector:
     def refresh(self) -> None:
         """Called before each fragment: the time to change the weights, and with them `version`."""
 
-    def is_between_chunks(self) -> bool:
-        """Do all chunks begin with the next step?"""
+    def begin_chunks(self) -> bool:
+        """Have all chunks begin with the next step, if that can be -> whether it can: not while some are in progress."""
         return self.t == 0
 
     def step(self, chunks: Fragments, t: int) -> None:
@@ -2608,11 +2635,13 @@ class ReadyCollector(Collector):
     def t(self, value: int) -> None:
         """Collector's way of counting."""
 
-    def is_between_chunks(self) -> bool:
-        """They never begin together: drops those in progress."""
+    def begin_chunks(self) -> bool:
+        """They never begin together: those in progress are dropped, and what both policies remember of them."""
         self.have.zero_()
         self.void[:] = True
         self.void[self.ready] = False
+        for memory in (*self.memories, *self.reference_memories):
+            memory.valid.zero_()
         return True
 
     @torch.no_grad()
@@ -2629,7 +2658,7 @@ class ReadyCollector(Collector):
                     self.acted_version = self.version
                     torch.clear_autocast_cache()  # the bfloat16 copies of the weights
                     if self.args.max_staleness == 0:
-                        self.is_between_chunks()
+                        self.begin_chunks()
                 for ids in groups(self.ready, self.at_once):
                     self.act(ids)
                 self.receive()

@@ -852,8 +852,8 @@ class Collector:
     def refresh(self) -> None:
         """Called before each fragment: the time to change the weights, and with them `version`."""
 
-    def is_between_chunks(self) -> bool:
-        """Do all chunks begin with the next step?"""
+    def begin_chunks(self) -> bool:
+        """Have all chunks begin with the next step, if that can be -> whether it can: not while some are in progress."""
         return self.t == 0
 
     def step(self, chunks: Fragments, t: int) -> None:
@@ -935,11 +935,13 @@ class ReadyCollector(Collector):
     def t(self, value: int) -> None:
         """Collector's way of counting."""
 
-    def is_between_chunks(self) -> bool:
-        """They never begin together: drops those in progress."""
+    def begin_chunks(self) -> bool:
+        """They never begin together: those in progress are dropped, and what both policies remember of them."""
         self.have.zero_()
         self.void[:] = True
         self.void[self.ready] = False
+        for memory in (*self.memories, *self.reference_memories):
+            memory.valid.zero_()
         return True
 
     @torch.no_grad()
@@ -956,7 +958,7 @@ class ReadyCollector(Collector):
                     self.acted_version = self.version
                     torch.clear_autocast_cache()  # the bfloat16 copies of the weights
                     if self.args.max_staleness == 0:
-                        self.is_between_chunks()
+                        self.begin_chunks()
                 for ids in groups(self.ready, self.at_once):
                     self.act(ids)
                 self.receive()
@@ -1391,6 +1393,7 @@ class Trainer:
         self.collector.version = self.learner.iteration
         if self.args.enable_ref_update and self.learner.iteration % self.args.keep_interval == 0:
             self.reference.load_state_dict(self.policy.state_dict())
+            self.collector.begin_chunks()
             self.collector.reference_is_now_the_policy()
             self.replay.keep([])  # what the old reference said of them is no longer wanted
         self.replay.evict(self.learner.iteration)

@@ -92,6 +92,16 @@ def test_with_no_staleness_chunks_in_progress_are_dropped(tmp_path):
         assert metrics["invariants/fresh_log_prox_behavior"] < 1e-4
 
 
+@pytest.mark.parametrize("changes", [{"max_staleness": 0}, {"enable_ref_update": True, "keep_interval": 1}])
+def test_what_is_dropped_both_policies_forget(tmp_path, changes):
+    """A reference with the policy's weights says what the policy says."""
+    trainer = make(tmp_path, learning_rate=0.0, **changes)
+    for _ in range(4):
+        metrics = iterate(trainer)
+        assert metrics["invariants/fresh_log_prox_behavior"] < 1e-4
+        assert metrics["invariants/first_kl_to_reference"] < 1e-4
+
+
 def test_an_interrupt_leaves_nothing_half_done_and_new_episodes_follow_a_resume(tmp_path, caplog):
     trainer = make(tmp_path, 0.01)
     iterate(trainer, 2)

@@ -166,6 +166,8 @@ def fingerprint(name: str, function: Callable) -> str:
         source = inspect.getsource(function)
     except (OSError, TypeError):  # typed in, or no plain function
         source = repr(getattr(function, "__code__", function))
+    with contextlib.suppress(OSError, TypeError):  # what else its file has, it may use
+        source += hashlib.sha256(Path(inspect.getfile(function)).read_bytes()).hexdigest()
     given = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
     given += [
         getattr(function, "__defaults__", None),
