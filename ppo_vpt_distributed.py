@@ -1654,8 +1654,8 @@ def start_rolloutmanager(policy_generator: Callable, env_generator: Callable, on
             return
         if "trainer" in ray.util.list_named_actors():
             raise PartyError(
-                f"a trainer is running in namespace {args.namespace!r}, with other settings: stop it, or choose another "
-                "--namespace\n" + "\n".join(other)
+                f"a trainer with other settings is running in namespace {args.namespace!r}: stop it, or choose "
+                "another --namespace\n" + "\n".join(other)
             )
         logger.warning("the rollouts that run already are replaced:\n" + "\n".join(other))
     stop_rollouts()
@@ -2553,7 +2553,7 @@ class Collector:
         """Called before each fragment: the time to change the weights, and with them `version`."""
 
     def begin_chunks(self) -> bool:
-        """Have all chunks begin with the next step, if that can be -> whether it can: not while some are in progress."""
+        """Have all chunks begin with the next step, if that can be -> whether it can: not while any is in progress."""
         return self.t == 0
 
     def step(self, chunks: Fragments, t: int) -> None:

@@ -853,7 +853,7 @@ class Collector:
         """Called before each fragment: the time to change the weights, and with them `version`."""
 
     def begin_chunks(self) -> bool:
-        """Have all chunks begin with the next step, if that can be -> whether it can: not while some are in progress."""
+        """Have all chunks begin with the next step, if that can be -> whether it can: not while any is in progress."""
         return self.t == 0
 
     def step(self, chunks: Fragments, t: int) -> None:
