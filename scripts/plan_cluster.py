@@ -679,29 +679,29 @@ def read_measurements(path: Path) -> list[tuple[str, Cluster, dict[str, float]]]
 
 # PRESETS: times, and the settings that they are for
 
-# Placeholders, from the README's "Measured" of the online script on two shared cores: 4,142 steps/s collecting and
-# 3,336 frames/s updating with 128 environments; 20,000 frames/s of the engine at 32x32. The rest is guessed.
+# Measured, with a thread for worker and trainer each: `python scripts/benchmark_distributed.py --what plan` on the
+# README's machine. The links are supposed, 10 Gbit/s.
 VOXEL_CPU = Times(
     engine="voxel",
-    env_step_seconds=0.0064,  # 128 / 20,000
-    env_step_spread=0.1,
-    inference_call_seconds=0.002,
-    inference_env_seconds=0.000176,  # (128 / 4,142 - 0.0064 - 0.002) / 128
-    collect_overhead_seconds=0.02,
-    load_weights_seconds=0.01,
-    write_seconds=0.002,
-    add_seconds=0.001,
-    sample_seconds=0.01,
-    read_seconds=0.002,
-    prox_seconds=0.003,  # a third of 32 / 3,336
+    env_step_seconds=0.0178,
+    env_step_spread=0.0,
+    inference_call_seconds=0.00371,
+    inference_env_seconds=0.000165,
+    collect_overhead_seconds=0.0,
+    load_weights_seconds=0.00126,
+    write_seconds=0.000371,
+    add_seconds=0.00303,
+    sample_seconds=0.0043,
+    read_seconds=0.000425,
+    prox_seconds=0.00542,
     prox_fresh_chunks=False,
-    update_seconds=0.153,  # 16 * 32 / 3,336
-    optimizer_seconds=0.002,
-    gradient_bytes=5.9e6,  # 1.5 M parameters in float32
-    allreduce_bandwidth=1.25e9,  # 10 Gbit/s
-    allreduce_latency_seconds=0.001,
-    iteration_overhead_seconds=0.05,
-    publish_seconds=0.02,
+    update_seconds=0.22,
+    optimizer_seconds=0.00151,
+    gradient_bytes=5.9e6,
+    allreduce_bandwidth=1.25e9,
+    allreduce_latency_seconds=0.001,  # supposed
+    iteration_overhead_seconds=0.00941,
+    publish_seconds=0.00431,
     weights_bytes=5.9e6,
     link_bandwidth=1.25e9,
 )
@@ -753,7 +753,9 @@ PRESETS = {"voxel-cpu": (VOXEL_CPU, VOXEL_CPU_CLUSTER), "minecraft-gpu": (MINECR
 
 @dataclass
 class Args:
-    preset: Literal["voxel-cpu", "minecraft-gpu"] = "voxel-cpu"  # times and settings to begin with; both are estimates
+    preset: Literal["voxel-cpu", "minecraft-gpu"] = (
+        "voxel-cpu"  # times and settings to begin with; minecraft-gpu's are estimates
+    )
     times: Path | None = None  # JSON file of measured times, instead of the preset's
     workers: tuple[int, ...] = WORKERS  # numbers of rollout workers
     ranks: tuple[int, ...] = (1,)  # numbers of trainers; each has as many micro-batches, so iterations grow with them
