@@ -1453,9 +1453,12 @@ class PPOTrainer:
         self.wait([self.replay.attach.remote(self.lineage, self.iteration, after)], ["replay service"])
 
     def publish(self, begins: bool = False, reference: bool = False) -> float:
-        stamp = Stamp(self.lineage, self.iteration, self.counters["optimizer_steps"], begins)
-        (seconds,) = self.wait([self.manager.publish.remote(stamp, self.ranks[0], reference)], ["rollout manager"])
+        (seconds,) = self.wait([self.publishing(begins, reference)], ["rollout manager"])
         return seconds
+
+    def publishing(self, begins: bool = False, reference: bool = False) -> Any:
+        stamp = Stamp(self.lineage, self.iteration, self.counters["optimizer_steps"], begins)
+        return self.manager.publish.remote(stamp, self.ranks[0], reference)
 
     def interrupt(self) -> None:
         self.interrupted = True
@@ -1528,13 +1531,14 @@ class PPOTrainer:
         if len(digests) > 1:
             raise PartyError(f"the trainer ranks' weights differ after iteration {self.iteration + 1}: {digests}")
         (self.counters,) = self.wait([self.ranks[0].counters.remote()])
-        train = self.args.train_config
-        self.wait([self.replay.updated.remote(self.iteration)], ["replay service"])
+        train, updated = self.args.train_config, self.replay.updated.remote(self.iteration)
         if train.enable_ref_update and self.iteration % train.keep_interval == 0:
+            self.wait([updated], ["replay service"])
             self.wait([rank.reference_is_now_the_policy.remote() for rank in self.ranks])
             self.new_lineage(after=None, begins=False)  # what the old reference said is no longer wanted
             return merge(metrics)
-        return merge(metrics) | {"time/publish": self.publish()}
+        _, seconds = self.wait([updated, self.publishing()], ["replay service", "rollout manager"])
+        return merge(metrics) | {"time/publish": seconds}
 
     def heed(self, status: dict[str, Any]) -> None:
         """What the rollout manager tells."""
