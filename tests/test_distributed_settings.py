@@ -1029,6 +1029,7 @@ OVERRIDES = ROLLOUT + "worker_overrides"
             "--rollout-config.num-cpus-per-worker -1.0 must be at least 0 (rollout worker 0)",
         ),
         (OVERRIDES, [{"video_fps": -1}], "video-fps -1 must be at least 1 (rollout worker 0)"),
+        (OVERRIDES, [{"video_output_dir": "x"}], "rollout worker 0: video_output_dir is one for all workers"),
         (OVERRIDES, [{"engine": "malmo"}], "rollout worker 0: engine: not one of the choices; given 'malmo'"),
         (OVERRIDES, {"num_envs": 4}, "rollout_config.worker_overrides: wrong type"),
         (OVERRIDES, [4], "rollout_config.worker_overrides: wrong type"),
@@ -1225,6 +1226,23 @@ def no_env():
 
 def not_an_env():
     return "an environment"
+
+
+def test_ranks_whose_weights_differ_stop_the_run(tmp_path):
+    trainer = distributed.PPOTrainer.__new__(distributed.PPOTrainer)
+    trainer.ranks, trainer.counters, trainer.run_path, trainer.saved_iteration = (
+        [MagicMock()] * 2,
+        {"iteration": 4},
+        tmp_path,
+        0,
+    )
+    trainer.wait = lambda refs, names=None: [{"invariants/weights_digest": i} for i in range(2)]
+    with pytest.raises(PartyError, match="the trainer ranks' weights differ after iteration 5"):
+        trainer.update([[], []])
+    trainer.wait = lambda refs, names=None: [7, 8]
+    with pytest.raises(PartyError, match="weights differ at iteration 4: .*not saved"):
+        trainer.save()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_generator_that_fails_ends_the_run_soon_and_says_why(tmp_path):
