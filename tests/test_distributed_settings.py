@@ -1240,7 +1240,7 @@ def test_ranks_whose_weights_differ_stop_the_run(tmp_path):
     with pytest.raises(PartyError, match="the trainer ranks' weights differ after iteration 5"):
         trainer.update([[], []])
     trainer.wait = lambda refs, names=None: [7, 8]
-    with pytest.raises(PartyError, match="weights differ at iteration 4: .*not saved"):
+    with pytest.raises(PartyError, match=r"weights differ at iteration 4: .*not saved"):
         trainer.save()
     assert not list(tmp_path.iterdir())
 
