@@ -1471,13 +1471,16 @@ class PPOTrainer:
         waiting, seen, since = list(refs), None, time.monotonic()
         while waiting:
             done, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=1.0)
-            faults = {name: fault(ref) for ref, name in zip(refs, names, strict=True) if ref in done and fault(ref)}
+            ended = ((ref, name) for ref, name in zip(refs, names, strict=True) if ref in done)
+            faults = {name: error for ref, name in ended if (error := fault(ref))}
             if faults:
                 raise blame(faults | self.silent())
+            if not waiting:
+                break
             progress = self.progress()
             if progress != seen:
                 seen, since = progress, time.monotonic()
-            if waiting and time.monotonic() - since > self.args.wait_limit:
+            if time.monotonic() - since > self.args.wait_limit:
                 stuck = self.silent() or [name for ref, name in zip(refs, names, strict=True) if ref in waiting]
                 raise PartyError(f"{', '.join(stuck)}: no progress in {self.args.wait_limit:.0f} s; {remedy(*stuck)}")
         return ray.get(refs)
