@@ -337,7 +337,7 @@ def test_so_many_rollout_workers_with_such_resources_are_started(tmp_path, local
         {"num_cpus_per_worker": 1.5},
     ]
     mock, before = Handle(MagicMock()), set(threading.enumerate())
-    manager = RolloutManager(to_config(checked(config)), (policy_generator, env_generator), {}, mock, mock, 0)
+    manager = RolloutManager(to_config(checked(config)), (policy_generator, env_generator), {}, mock, mock, 0, {})
     until(lambda: len(local.started) == 3)
     time.sleep(0.1)
     manager.close()
@@ -353,7 +353,7 @@ def test_workers_that_were_given_up_get_another_try_with_the_next_trainer(tmp_pa
     local.actors[RolloutWorker] = lambda *arguments: failing
     config = to_config(checked(toy_config(tmp_path)))
     before = set(threading.enumerate())
-    manager = RolloutManager(config, (policy_generator, env_generator), {}, *[Handle(MagicMock())] * 2, 0)
+    manager = RolloutManager(config, (policy_generator, env_generator), {}, *[Handle(MagicMock())] * 2, 0, {})
     given_up = until(lambda: manager.status()["given_up"])
     assert given_up == {0: "rollout worker 0 failed: ValueError: no cows"} and len(local.started) == 3
     failing.run.side_effect, failing.run.return_value = None, PENDING
