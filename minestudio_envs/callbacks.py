@@ -23,7 +23,7 @@ import torch
 from minestudio_envs.actions import BUTTONS
 from minestudio_envs.voxel import commands
 from minestudio_envs.voxel.errors import nearest
-from minestudio_envs.voxel.state import MOB_ID
+from minestudio_envs.voxel.state import CUSTOM_ID, CUSTOM_STATISTICS, MOB_ID
 
 if TYPE_CHECKING:
     from minestudio_envs.minecraft import MinecraftTask
@@ -34,7 +34,6 @@ BIOMES = ("plains",)
 
 # The groups of statistics in MineStudio's info that a reward may refer to.
 REWARD_EVENTS = ("kill_entity", "mine_block", "craft_item", "pickup", "use_item", "break_item", "custom")
-CUSTOM_STATISTICS = {"damage_dealt": "damage_dealt", "deaths": "deaths", "jump": "jumps"}
 
 
 def check_biome(biome: str) -> None:
@@ -210,7 +209,7 @@ class RewardsCallback(MinecraftCallback):
     def _count(self, batch: "MinecraftVectorSim", entry: Mapping[str, Any]) -> torch.Tensor:
         if entry["event"] == "kill_entity":
             return sum(batch.state["kill_entity"][:, MOB_ID[name]] for name in entry["objects"])
-        return sum(batch.state[CUSTOM_STATISTICS[name]] for name in entry["objects"])
+        return sum(batch.state["custom"][:, CUSTOM_ID[name]] for name in entry["objects"])
 
     def after_batch_step(
         self, batch: "MinecraftVectorSim", reward: torch.Tensor, terminated: torch.Tensor, truncated: torch.Tensor

@@ -16,12 +16,12 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
 from minestudio_envs import actions
-from minestudio_envs.callbacks import CUSTOM_STATISTICS, REWARD_EVENTS, MinecraftCallback, check_biome
+from minestudio_envs.callbacks import REWARD_EVENTS, MinecraftCallback, check_biome
 from minestudio_envs.voxel import commands, randomness
 from minestudio_envs.voxel.engine import VoxelEngine
 from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.items import HOTBAR_SLOTS, ITEMS
-from minestudio_envs.voxel.state import MOBS
+from minestudio_envs.voxel.state import CUSTOM_STATISTICS, MOBS
 
 # 'drop' is in VPT's buttons but Minecraft's interface to it has no such key, as in MineStudio.
 PLAINS = 1  # Minecraft's biome id
@@ -209,7 +209,7 @@ class MinecraftSim(gym.Env):
         x, y, z = (float(v) for v in state.position[0])
         yaw, pitch = float(state.yaw[0]), float(state.pitch[0])
         slots = [
-            {"type": ITEMS[item].name if item else "none", "quantity": int(count)}
+            {"type": ITEMS[item] if item else "none", "quantity": int(count)}
             for item, count in zip(state.inventory_item[0], state.inventory_count[0], strict=True)
         ]
         worn = {"mainhand": int(state.selected[0]), "feet": 36, "legs": 37, "chest": 38, "head": 39, "offhand": 40}
@@ -222,7 +222,7 @@ class MinecraftSim(gym.Env):
             "hotbar": int(state.selected[0]) % HOTBAR_SLOTS,
             **{event: Counter() for event in REWARD_EVENTS},  # a Counter says 0 for what never happened
             "kill_entity": Counter({name: int(state.kill_entity[0, kind]) for kind, name in enumerate(MOBS) if kind}),
-            "custom": Counter({name: int(getattr(state, field)[0]) for name, field in CUSTOM_STATISTICS.items()}),
+            "custom": Counter(dict(zip(CUSTOM_STATISTICS, state.custom[0].tolist(), strict=True))),
             "player_pos": {"x": x, "y": y, "z": z, "yaw": yaw, "pitch": pitch},
             "is_gui_open": False,
             "isGuiOpen": False,
@@ -301,7 +301,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             start_time=setup.start_time,
         )
         # The engine's arrays as tensors, without a copy: callbacks read them by name.
-        self.state = {name: torch.from_numpy(array) for name, array in self.engine.state._asdict().items()}
+        self.state = {name: torch.from_numpy(array) for name, array in vars(self.engine.state).items()}
         self._image = torch.zeros(num_envs, height, width, 3, dtype=torch.uint8)
         self.began = torch.zeros(num_envs, dtype=torch.bool)  # this step was a reset
         self.began_next = torch.zeros(num_envs, dtype=torch.bool)  # the next step will be one

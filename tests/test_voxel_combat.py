@@ -5,7 +5,7 @@ import pytest
 from voxel_worlds import GROUND, flat_engine, play, put_block, put_cow, put_player
 
 from minestudio_envs.voxel.items import ITEM_ID
-from minestudio_envs.voxel.state import COW, EFFECT_ID
+from minestudio_envs.voxel.state import COW, DAMAGE_DEALT, EFFECT_ID
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_effects_on_damage(engine, effect, amplifier, damage):
     pin_cow(engine)
     play(engine, "attack")
     assert 10 - engine.state.mob_health[0, 0] == pytest.approx(damage)
-    assert engine.state.damage_dealt[0] == damage * 10
+    assert engine.state.custom[0, DAMAGE_DEALT] == damage * 10
 
 
 def test_strength_255_kills_with_every_hit_and_only_the_health_that_was_there_counts(engine):
@@ -185,7 +185,7 @@ def test_strength_255_kills_with_every_hit_and_only_the_health_that_was_there_co
         play(engine, "attack")
         play(engine)
         assert engine.state.kill_entity[0, COW] == kill
-        assert engine.state.damage_dealt[0] == 100 * kill
+        assert engine.state.custom[0, DAMAGE_DEALT] == 100 * kill
         play(engine, ticks=20)
         assert engine.state.mob_kind[0, 0] == 0
 
@@ -235,7 +235,7 @@ def test_a_standing_sword_sweeps_the_neighbours(engine):
     put_cow(engine, 2, 0.5, GROUND, 5.0)
     play(engine, "attack")
     np.testing.assert_allclose(state.mob_health[0, :3], [4, 9, 10])
-    assert state.damage_dealt[0] == 60
+    assert state.custom[0, DAMAGE_DEALT] == 60
     play(engine, ticks=3)
     play(engine, "attack")  # not charged: no sweep
     assert state.mob_health[0, 1] == 9

@@ -9,7 +9,7 @@ from voxel_worlds import play
 from minestudio_envs.voxel.commands import CommandError, compile_command, compile_commands, summon_range
 from minestudio_envs.voxel.engine import VoxelEngine
 from minestudio_envs.voxel.items import ITEM_ID
-from minestudio_envs.voxel.state import COW, EFFECT_ID
+from minestudio_envs.voxel.state import COW, DEATHS, EFFECT_ID
 
 
 def run(*commands, num_envs=1, **options):
@@ -116,7 +116,7 @@ def test_clear_and_kill():
     play(engine, ticks=20)
     assert (engine.state.mob_kind == 0).all()
     engine = run("/give @p stick", "/kill")
-    assert engine.state.deaths[0] == 1 and engine.state.health[0] == 20 and inventory(engine) == {}
+    assert engine.state.custom[0, DEATHS] == 1 and engine.state.health[0] == 20 and inventory(engine) == {}
 
 
 def test_teleport():

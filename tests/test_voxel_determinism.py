@@ -36,7 +36,7 @@ def advance(engine, indices, ticks, resets=()):
 
 
 def assert_same(engine, n, other, m):
-    for name, array in engine.state._asdict().items():
+    for name, array in vars(engine.state).items():
         np.testing.assert_array_equal(array[n], getattr(other.state, name)[m], err_msg=name)
 
 

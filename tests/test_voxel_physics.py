@@ -9,7 +9,7 @@ from voxel_worlds import GROUND, flat_engine, play, put_block, put_player
 from minestudio_envs.voxel.blocks import DIRT, STONE
 from minestudio_envs.voxel.engine import VoxelEngine
 from minestudio_envs.voxel.items import ITEM_ID
-from minestudio_envs.voxel.state import EFFECT_ID
+from minestudio_envs.voxel.state import DEATHS, EFFECT_ID, JUMP
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +90,9 @@ def test_held_jump_repeats_when_it_lands_and_not_sooner_than_every_ten_ticks(eng
     finally:
         put_block(engine, 0, GROUND + 2, 0, 0)
     play(engine, ticks=10)
-    before = engine.state.jumps[0]
+    before = engine.state.custom[0, JUMP]
     play(engine, "jump", ticks=25)
-    assert engine.state.jumps[0] - before == 3  # at 0, 12 and 24: the next tick after landing
+    assert engine.state.custom[0, JUMP] - before == 3  # at 0, 12 and 24: the next tick after landing
 
 
 def test_a_released_jump_key_jumps_again_at_once(engine):
@@ -101,9 +101,9 @@ def test_a_released_jump_key_jumps_again_at_once(engine):
         play(engine, "jump")
         while not engine.state.on_ground[0]:
             play(engine)
-        before = engine.state.jumps[0]
+        before = engine.state.custom[0, JUMP]
         play(engine, "jump")
-        assert engine.state.jumps[0] == before + 1
+        assert engine.state.custom[0, JUMP] == before + 1
     finally:
         put_block(engine, 0, GROUND + 2, 0, 0)
 
@@ -147,7 +147,7 @@ def test_a_dead_player_comes_back_at_the_spawn_with_nothing(engine):
     state.effect_ticks[0, EFFECT_ID["strength"]] = 1000
     put_player(engine, 7.5, GROUND + 40, 7.5)
     play(engine, ticks=60)
-    assert state.deaths[0] == 1
+    assert state.custom[0, DEATHS] == 1
     assert state.health[0] == 20 and state.food[0] == 20
     assert not state.inventory_item.any() and not state.inventory_count.any() and not state.effect_ticks.any()
     np.testing.assert_allclose(state.position[0], state.spawn[0])
@@ -254,15 +254,15 @@ def test_a_block_needs_a_jump_and_a_lower_one_does_not(engine):
         assert GROUND + 1 in play(engine, "forward", "jump", ticks=10)[:, 1]
         play(engine, ticks=20)
         put_player(engine, 0.5, GROUND, 0.5)
-        heights[2] = 0.5  # what a slab will be
+        heights[STONE] = 0.5  # what a slab will be
         positions = play(engine, "forward", ticks=12)
         assert positions[:, 1].max() == GROUND - 0.5 + 1
         assert positions[-1, 2] > 2.0
-        heights[2] = 0.625
+        heights[STONE] = 0.625
         put_player(engine, 0.5, GROUND, 0.5)
         assert play(engine, "forward", ticks=20)[-1, 2] == pytest.approx(1.7)
     finally:
-        heights[2] = 1.0
+        heights[STONE] = 1.0
         put_block(engine, 0, GROUND, 2, 0)
 
 

@@ -216,7 +216,7 @@ def test_the_fast_picture_is_the_one_drawn_ray_by_ray(engine):
     for seed in range(12):
         scatter(engine, seed)
         by_ray = np.empty((SIZE, SIZE, 3), np.uint8)
-        renderer.render_by_pixel(engine.state, engine.assets, 0, by_ray)
+        renderer.render_by_pixel(engine.arrays, engine.assets, 0, by_ray)
         wrong.append((np.abs(draw(engine) - by_ray).max(-1) > 1).mean())
     assert np.mean(wrong) < 0.001 and max(wrong) < 0.004, wrong
 
@@ -321,7 +321,7 @@ def test_the_hud_shows_the_selected_slot_health_and_food(engine):
 
 def test_an_item_and_its_count_are_in_its_slot(engine):
     big = VoxelEngine(1, 640, 360, max_mobs=1)
-    for mine, theirs in zip(big.state, engine.state, strict=True):
+    for mine, theirs in zip(big.arrays, engine.arrays, strict=True):
         if mine.shape == theirs.shape:
             mine[:] = theirs
     slot = np.s_[341:357, 232 + 60 : 232 + 60 + 17]
@@ -375,7 +375,7 @@ def test_damage_tilts_the_view(engine):
 @pytest.mark.parametrize(("width", "height"), [(64, 64), (128, 128), (97, 53), (640, 360)])
 def test_every_pixel_is_written_and_nothing_else_matters(engine, width, height):
     sized = VoxelEngine(1, width, height, max_mobs=3)
-    for mine, theirs in zip(sized.state, engine.state, strict=True):
+    for mine, theirs in zip(sized.arrays, engine.arrays, strict=True):
         mine[:] = theirs
     put_cow(sized, 65.0, 66.0)
     images = [np.full((1, height, width, 3), fill, np.uint8) for fill in (0, 255)]
@@ -389,7 +389,7 @@ def test_a_cow_at_arms_length_does_not_break_the_picture(engine):
     for x, z in ((64.5, 65.0), (65.2, 64.6), (64.5, 64.5), (63.6, 64.2)):
         put_cow(engine, x, z, 45)
         by_ray = np.empty((SIZE, SIZE, 3), np.uint8)
-        renderer.render_by_pixel(engine.state, engine.assets, 0, by_ray)
+        renderer.render_by_pixel(engine.arrays, engine.assets, 0, by_ray)
         assert (np.abs(draw(engine) - by_ray).max(-1) > 1).mean() < 0.001
 
 

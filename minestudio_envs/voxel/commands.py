@@ -340,11 +340,11 @@ def give(state, n, tables, item, count):
     size = tables.stack_size[item]
     for empty in range(2):
         for slot in range(MAIN_SLOTS):
-            if count > 0 and state.inventory_item[n, slot] == (0 if empty else item):
-                added = min(count, size - (0 if empty else state.inventory_count[n, slot]))
+            if count > 0 and state.player[n].inventory_item[slot] == (0 if empty else item):
+                added = min(count, size - (0 if empty else state.player[n].inventory_count[slot]))
                 if added > 0:
-                    state.inventory_item[n, slot] = item
-                    state.inventory_count[n, slot] += added
+                    state.player[n].inventory_item[slot] = item
+                    state.player[n].inventory_count[slot] += added
                     count -= added
 
 
@@ -355,11 +355,11 @@ def summon_near(state, n, tables, row, kind, x_low, x_high, z_low, z_high):
     x, y, z = 0.0, 0.0, 0.0
     for attempt in range(SUMMON_TRIES):
         stream = STREAM_SUMMON + row * 2 * SUMMON_TRIES + 2 * attempt
-        u = to_unit(random_bits(state.key[n], state.episode[n], state.tick[n], stream))
-        v = to_unit(random_bits(state.key[n], state.episode[n], state.tick[n], stream + 1))
-        x = state.position[n, 0] + x_low + (x_high - x_low) * u
-        z = state.position[n, 2] + z_low + (z_high - z_low) * v
-        y = state.position[n, 1] + SUMMON_HEIGHT
+        u = to_unit(random_bits(state.world[n].key, state.world[n].episode, state.world[n].tick, stream))
+        v = to_unit(random_bits(state.world[n].key, state.world[n].episode, state.world[n].tick, stream + 1))
+        x = state.player[n].position[0] + x_low + (x_high - x_low) * u
+        z = state.player[n].position[2] + z_low + (z_high - z_low) * v
+        y = state.player[n].position[1] + SUMMON_HEIGHT
         if is_free(state.voxels, n, tables.block_height, x - half, x + half, y, y + height, z - half, z + half):
             break
     lift(state, n, tables, kind, x, y, z, row)
@@ -372,7 +372,7 @@ def lift(state, n, tables, kind, x, y, z, row):
     y = max(y, 0.0)  # nothing is free below the world
     while not is_free(state.voxels, n, tables.block_height, x - half, x + half, y, y + height, z - half, z + half):
         y = math.floor(y) + 1.0
-    bits = random_bits(state.key[n], state.episode[n], state.tick[n], STREAM_SUMMON + (1 << 15) + row)
+    bits = random_bits(state.world[n].key, state.world[n].episode, state.world[n].tick, STREAM_SUMMON + (1 << 15) + row)
     spawn_mob(state, n, tables, kind, x, y, z, bits)
 
 
@@ -385,54 +385,59 @@ def execute(state, n, tables, program, row):
     elif opcode == EFFECT_GIVE:
         effect = int(a)
         # a stronger effect replaces a weaker one, an equal one is only ever prolonged
-        weaker = state.effect_ticks[n, effect] > 0 and int(program[row, 3]) < state.effect_amplifier[n, effect]
-        same = state.effect_ticks[n, effect] > 0 and int(program[row, 3]) == state.effect_amplifier[n, effect]
+        weaker = (
+            state.player[n].effect_ticks[effect] > 0 and int(program[row, 3]) < state.player[n].effect_amplifier[effect]
+        )
+        same = (
+            state.player[n].effect_ticks[effect] > 0
+            and int(program[row, 3]) == state.player[n].effect_amplifier[effect]
+        )
         if not weaker:
-            state.effect_ticks[n, effect] = max(int(b), state.effect_ticks[n, effect] if same else 0)
-            state.effect_amplifier[n, effect] = int(program[row, 3])
+            state.player[n].effect_ticks[effect] = max(int(b), state.player[n].effect_ticks[effect] if same else 0)
+            state.player[n].effect_amplifier[effect] = int(program[row, 3])
     elif opcode == EFFECT_CLEAR:
-        for effect in range(state.effect_ticks.shape[1]):
+        for effect in range(len(state.player[n].effect_ticks)):
             if int(a) < 0 or int(a) == effect:
-                state.effect_ticks[n, effect] = 0
+                state.player[n].effect_ticks[effect] = 0
     elif opcode == SUMMON:
         x, y, z = program[row, 3], program[row, 4], program[row, 5]
         if int(b) & 1:
-            x += state.position[n, 0]
+            x += state.player[n].position[0]
         if int(b) & 2:
-            y += state.position[n, 1]
+            y += state.player[n].position[1]
         if int(b) & 4:
-            z += state.position[n, 2]
+            z += state.player[n].position[2]
         lift(state, n, tables, int(a), x, y, z, row)
     elif opcode == SUMMON_RANGE:
         summon_near(state, n, tables, row, int(a), b, program[row, 3], program[row, 4], program[row, 5])
     elif opcode == TIME_SET:
-        state.time_of_day[n] = int(a) % 24000
+        state.world[n].time_of_day = int(a) % 24000
     elif opcode == TIME_ADD:
-        state.time_of_day[n] = (state.time_of_day[n] + int(a)) % 24000
+        state.world[n].time_of_day = (state.world[n].time_of_day + int(a)) % 24000
     elif opcode == CLEAR:
         left = int(b)
         for slot in range(INVENTORY_SLOTS):
-            if left > 0 and (int(a) < 0 or state.inventory_item[n, slot] == int(a)):
-                taken = min(left, state.inventory_count[n, slot])
+            if left > 0 and (int(a) < 0 or state.player[n].inventory_item[slot] == int(a)):
+                taken = min(left, state.player[n].inventory_count[slot])
                 left -= taken
-                state.inventory_count[n, slot] -= taken
-                if state.inventory_count[n, slot] == 0:
-                    state.inventory_item[n, slot] = 0
+                state.player[n].inventory_count[slot] -= taken
+                if state.player[n].inventory_count[slot] == 0:
+                    state.player[n].inventory_item[slot] = 0
     elif opcode == KILL_MOBS:
-        for m in range(state.mob_kind.shape[1]):
-            if state.mob_kind[n, m] != 0 and (int(a) == 0 or state.mob_kind[n, m] == int(a)):
-                state.mob_health[n, m] = 0.0
+        for m in range(state.mobs.shape[1]):
+            if state.mobs[n, m].kind != 0 and (int(a) == 0 or state.mobs[n, m].kind == int(a)):
+                state.mobs[n, m].health = 0.0
     elif opcode == KILL_PLAYER:
-        state.health[n] = 0.0
+        state.player[n].health = 0.0
     elif opcode == TELEPORT:
         x, y, z = program[row, 2], program[row, 3], program[row, 4]
         if int(a) & 1:
-            x += state.position[n, 0]
+            x += state.player[n].position[0]
         if int(a) & 2:
-            y += state.position[n, 1]
+            y += state.player[n].position[1]
         if int(a) & 4:
-            z += state.position[n, 2]
+            z += state.player[n].position[2]
         place_player(state, n, x, y, z)
     elif opcode == SET_SLOT:
-        state.inventory_item[n, int(a)] = int(b)
-        state.inventory_count[n, int(a)] = int(program[row, 3])
+        state.player[n].inventory_item[int(a)] = int(b)
+        state.player[n].inventory_count[int(a)] = int(program[row, 3])

@@ -9,6 +9,7 @@ Nothing depends on the number of threads or on which environments share a batch.
 
 import os
 import sys
+from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -17,19 +18,29 @@ from numba.core.event import Listener, install_listener
 
 from minestudio_envs.voxel.combat import attack
 from minestudio_envs.voxel.commands import ROW, execute
+from minestudio_envs.voxel.drops import tick_drops
 from minestudio_envs.voxel.jit import OPTIONS, device_function, inlined_function, source_fingerprint
 from minestudio_envs.voxel.mobs import bring_mobs_near, tick_mobs
 from minestudio_envs.voxel.physics import NUM_BUTTONS, clear_player, move_player, select_hotbar, tick_body, turn_camera
+from minestudio_envs.voxel.projectiles import tick_arrows
 from minestudio_envs.voxel.renderer import build_assets, render
-from minestudio_envs.voxel.state import WORLD_HEIGHT, WORLD_SIZE, State, allocate
+from minestudio_envs.voxel.screen import tick_screen
+from minestudio_envs.voxel.spawning import spawn_mobs
+from minestudio_envs.voxel.state import GAMERULE_ID, WORLD_HEIGHT, WORLD_SIZE, allocate, views
 from minestudio_envs.voxel.tables import build_tables
 from minestudio_envs.voxel.terrain import NOISE_TILE, generate
+from minestudio_envs.voxel.using import use
+from minestudio_envs.voxel.world import tick_blocks
 
 # OpenMP starts a loop faster than numba's own threads, and is thread-safe.
 if "NUMBA_THREADING_LAYER" not in os.environ:
     numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
+# The State has more arrays than numba takes into a parallel loop by default.
+numba.config.PARFOR_MAX_TUPLE_SIZE = max(numba.config.PARFOR_MAX_TUPLE_SIZE, 256)
+
 DRAWING = ("renderer", "textures", "hud", "models")  # modules that the tick does not depend on
+DAYLIGHT_CYCLE = GAMERULE_ID["doDaylightCycle"]
 HOLD = 2  # in `reset`: leave the environment as it is
 # Taken at import: what is compiled later is the source as it was then.
 TICK_FINGERPRINT, RENDER_FINGERPRINT = source_fingerprint(without=DRAWING), source_fingerprint()
@@ -40,38 +51,61 @@ COMPILE_SECONDS = {"tick": 30, "render": 20}  # of the kernels, on one 2.6 GHz c
 def tick(state, n, tables, pressed, camera):
     """One game tick of environment ``n``: camera, keys, attack, the player's motion, mobs, the player's body."""
     bring_mobs_near(state, n)
-    turn_camera(state, n, camera[0], camera[1])
-    select_hotbar(state, n, pressed)
+    tick_screen(state, n, tables, pressed, camera)
+    if not state.player[n].gui_open:
+        turn_camera(state, n, camera[0], camera[1])
+        select_hotbar(state, n, pressed)
     attack(state, n, tables, pressed)
+    use(state, n, tables, pressed)
     for axis in range(3):
-        state.previous_position[n, axis] = state.position[n, axis]
+        state.player[n].previous_position[axis] = state.player[n].position[axis]
     move_player(state, n, tables, pressed)
+    tick_blocks(state, n, tables)
+    spawn_mobs(state, n, tables)
     tick_mobs(state, n, tables)
-    tick_body(state, n)
+    tick_arrows(state, n, tables)
+    tick_drops(state, n, tables)
+    tick_body(state, n, tables)
     for button in range(NUM_BUTTONS):
-        state.pressed[n, button] = pressed[button]
-    state.tick[n] += 1
-    state.time_of_day[n] = (state.time_of_day[n] + 1) % 24000
+        state.player[n].pressed[button] = pressed[button]
+    state.world[n].tick += 1
+    if state.world[n].gamerule[DAYLIGHT_CYCLE]:
+        state.world[n].time_of_day = (state.world[n].time_of_day + 1) % 24000
 
 
 @device_function
-def begin_episode(state, n, teleport_range, start_time):
+def begin_episode(state, n, tables, teleport_range, start_time):
     """A new world for the next episode, with the player on it and every counter at zero."""
-    state.episode[n] += 1
-    state.tick[n] = 0
-    state.time_of_day[n] = start_time
+    state.world[n].episode += 1
+    state.world[n].tick = 0
+    state.world[n].time_of_day = start_time
+    state.world[n].weather = state.world[n].weather_ticks = 0
+    for rule in range(len(state.world[n].gamerule)):
+        state.world[n].gamerule[rule] = tables.gamerule[rule]
+    for i in range(state.updates.shape[1]):
+        state.updates[n, i].tick = -1
     generate(state, n, teleport_range)
     clear_player(state, n)
     for button in range(NUM_BUTTONS):
-        state.pressed[n, button] = 0
-    for m in range(state.mob_kind.shape[1]):
-        state.mob_kind[n, m] = 0
-    for kind in range(state.kill_entity.shape[1]):
-        state.kill_entity[n, kind] = 0
-    state.damage_dealt[n] = 0
-    state.deaths[n] = 0
-    state.jumps[n] = 0
-    state.mobs_refused[n] = 0
+        state.player[n].pressed[button] = 0
+    for m in range(state.mobs.shape[1]):
+        state.mobs[n, m].kind = 0
+    for kind in range(len(state.statistics[n].kill_entity)):
+        state.statistics[n].kill_entity[kind] = 0
+    for i in range(state.arrows.shape[1]):
+        state.arrows[n, i].ticks = 0
+    for i in range(state.drops.shape[1]):
+        state.drops[n, i].item = 0
+    for block in range(len(state.statistics[n].mine_block)):
+        state.statistics[n].mine_block[block] = 0
+    for item in range(len(state.statistics[n].pickup)):
+        state.statistics[n].pickup[item] = 0
+        state.statistics[n].use_item[item] = 0
+        state.statistics[n].break_item[item] = 0
+    for statistic in range(len(state.statistics[n].custom)):
+        state.statistics[n].custom[statistic] = 0
+    state.statistics[n].distance = 0.0
+    state.statistics[n].mobs_refused = 0
 
 
 @inlined_function
@@ -85,7 +119,7 @@ def advance(state, n, tables, program, settings, pressed, camera, reset):
     if reset[n] == HOLD:
         ticks = 0
     elif reset[n]:
-        begin_episode(state, n, settings[1], settings[2])
+        begin_episode(state, n, tables, settings[1], settings[2])
         first_row = settings[0]
         ticks, action = first_row + program.shape[0], pressed.shape[0] - 1
     for i in range(ticks):
@@ -174,6 +208,7 @@ class VoxelEngine:
         teleport_range: int = 0,
         start_time: int = 1000,
         world_size: int = WORLD_SIZE,
+        world_height: int = WORLD_HEIGHT,
         device: str = "cpu",
     ):
         if device != "cpu":
@@ -185,7 +220,8 @@ class VoxelEngine:
         if empty_frames < 0 or teleport_range < 0 or max_mobs < 0:
             raise ValueError(f"{empty_frames=}, {teleport_range=} and {max_mobs=} must not be negative")
         self.num_envs, self.width, self.height = num_envs, width, height
-        self.state: State = allocate(num_envs, max_mobs, world_size, WORLD_HEIGHT)
+        self.arrays = allocate(num_envs, max_mobs, world_size, world_height)  # what the kernels take
+        self.state = SimpleNamespace(**views(self.arrays))  # the same memory, field by field: [N, ...]
         self.tables = build_tables()
         self.program = np.zeros((0, ROW)) if program is None else np.ascontiguousarray(program, np.float64)
         if self.program.ndim != 2 or self.program.shape[1] != ROW:
@@ -207,7 +243,7 @@ class VoxelEngine:
     def tick(self, pressed: np.ndarray, camera: np.ndarray, reset: np.ndarray) -> None:
         """``step`` without pictures."""
         self._take(pressed, camera, reset)
-        _run("tick", self.state, self.tables, self.program, self.settings, self._pressed, self._camera, self._reset)
+        _run("tick", self.arrays, self.tables, self.program, self.settings, self._pressed, self._camera, self._reset)
 
     def step(self, pressed: np.ndarray, camera: np.ndarray, reset: np.ndarray, image: np.ndarray) -> None:
         """One step of every environment, then its picture.
@@ -222,7 +258,7 @@ class VoxelEngine:
     def render(self, image: np.ndarray) -> None:
         """Draws every environment as it is into ``image``, uint8 [N, H, W, 3]."""
         self._check(image)
-        _run("render", self.state, self.assets, 0, image)
+        _run("render", self.arrays, self.assets, 0, image)
 
     def reset(self, mask: np.ndarray, image: np.ndarray) -> None:
         """New episodes where ``mask``, bool [N], is true; the others stay as they are. Then draws every environment."""
@@ -234,7 +270,7 @@ class VoxelEngine:
     def frame(self, n: int, width: int, height: int) -> np.ndarray:
         """Environment ``n`` as it is, drawn at another size -> uint8 [height, width, 3]."""
         image = np.empty((1, height, width, 3), np.uint8)
-        _run("render", self.state, self._assets_for(width, height), n, image)
+        _run("render", self.arrays, self._assets_for(width, height), n, image)
         return image[0]
 
     @property
@@ -251,16 +287,16 @@ class VoxelEngine:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all arrays of the state, by name; with the constructor's arguments they are the whole engine."""
-        return {name: array.copy() for name, array in self.state._asdict().items()}
+        return {name: array.copy() for name, array in vars(self.state).items()}
 
     def restore(self, snapshot: dict[str, np.ndarray]) -> None:
         """Takes the state back from ``snapshot``; raises ValueError if it is of another shape of engine."""
-        for name, array in self.state._asdict().items():
+        for name, array in vars(self.state).items():
             if name not in snapshot:
                 raise ValueError(f"the snapshot lacks {name!r}: it was written by another version of the engine")
             if snapshot[name].shape != array.shape:
                 raise ValueError(f"snapshot[{name!r}] is {snapshot[name].shape}, this engine needs {array.shape}")
-        for name, array in self.state._asdict().items():
+        for name, array in vars(self.state).items():
             array[...] = snapshot[name]
 
     def _take(self, pressed, camera, reset):

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from minestudio_envs.voxel import textures
-from minestudio_envs.voxel.items import ATTACK_CHARGE_TICKS, HOTBAR_SLOTS, ITEMS
+from minestudio_envs.voxel.items import ATTACK_CHARGE_TICKS, HOTBAR_SLOTS
 from minestudio_envs.voxel.jit import device_function, inlined_function
 
 WINDOW_WIDTH, WINDOW_HEIGHT = 640, 360
@@ -25,8 +25,8 @@ PATCH_FOOD = PATCH_HEART + 30
 PATCH_TENS = PATCH_FOOD + 30  # + 10 * slot + digit
 PATCH_UNITS = PATCH_TENS + 10 * HOTBAR_SLOTS
 PATCH_ITEM = PATCH_UNITS + 10 * HOTBAR_SLOTS  # + HOTBAR_SLOTS * item + slot
-PATCH_HAND = PATCH_ITEM + HOTBAR_SLOTS * len(ITEMS)  # + SWING_PHASES * item + phase
-NUM_PATCHES = PATCH_HAND + SWING_PHASES * len(ITEMS)
+PATCH_HAND = PATCH_ITEM + HOTBAR_SLOTS * len(textures.PICTURES)  # + SWING_PHASES * item + phase
+NUM_PATCHES = PATCH_HAND + SWING_PHASES * len(textures.PICTURES)
 
 # The order in which a frame's patches are blended.
 LAYER_HAND, LAYER_BASE, LAYER_SELECTION, LAYER_ITEM = 0, 1, 2, 3
@@ -92,7 +92,7 @@ def build_patches(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
         for halves in range(3):
             put(PATCH_HEART + 3 * position + halves, textures.heart(halves), left + 8 * position, bottom - 39)
             put(PATCH_FOOD + 3 * position + halves, textures.food(halves), left + 173 - 8 * position, bottom - 39)
-    for item in range(len(ITEMS)):
+    for item in range(len(textures.PICTURES)):
         for phase in range(SWING_PHASES):
             patches[PATCH_HAND + SWING_PHASES * item + phase] = held_item(item, phase, width, height)
 
@@ -125,7 +125,7 @@ def _basis(x: tuple[float, float, float], y: tuple[float, float, float]) -> np.n
 
 def _model(item: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """What is held -> (voxels uint8 [nx, ny, nz, 4], rotation [3, 3], centre [3], voxel size in blocks)."""
-    name = ITEMS[item].name
+    name = textures.PICTURES[item]
     if name == "air":  # the right arm: skin, with a sleeve at the shoulder's end
         rng = np.random.default_rng(20)
         voxels = np.full((4, 12, 4, 4), 255, np.uint8)
@@ -241,37 +241,37 @@ def _trace_voxels(voxels, to_voxels, origin, shade, picture, top, left, height, 
 def layer_patch(state, assets, n, layer):
     """The patch that environment ``n`` shows in a layer -> (patch id or -1, rows it is shifted down)."""
     if layer == LAYER_HAND:
-        item = state.inventory_item[n, state.selected[n]]
-        swing = min(max(state.swing_ticks[n], 0), SWING_TICKS)
+        item = state.player[n].inventory_item[state.player[n].selected]
+        swing = min(max(state.player[n].swing_ticks, 0), SWING_TICKS)
         # The hand sinks after a hit, at most 0.4 per tick, and rises with the cube of the attack's charge.
-        waited = np.float32(state.attack_ticks[n])
+        waited = np.float32(state.player[n].attack_ticks)
         charge = min(np.float32(1), (waited + np.float32(0.5)) / assets.charge_ticks[item])
         lifted = max(charge * charge * charge, np.float32(1) - np.float32(0.4) * waited)
         shift = np.int32((np.float32(1) - lifted) * assets.hand_drop)
-        return PATCH_HAND + SWING_PHASES * item + swing, shift
+        return PATCH_HAND + SWING_PHASES * assets.item_picture[item] + swing, shift
     if layer == LAYER_BASE:
         return PATCH_BASE, 0
     if layer == LAYER_SELECTION:
-        return PATCH_SELECTION + state.selected[n], 0
+        return PATCH_SELECTION + state.player[n].selected, 0
     if layer < LAYER_TENS:
         slot = layer - LAYER_ITEM
-        item = state.inventory_item[n, slot]
-        return (PATCH_ITEM + HOTBAR_SLOTS * item + slot if item > 0 else -1), 0
+        item = state.player[n].inventory_item[slot]
+        return (PATCH_ITEM + HOTBAR_SLOTS * assets.item_picture[item] + slot if item > 0 else -1), 0
     if layer < LAYER_HEART:
         slot = (layer - LAYER_TENS) % HOTBAR_SLOTS
-        count = min(state.inventory_count[n, slot], 99)
-        if state.inventory_item[n, slot] == 0 or count < 2:
+        count = min(state.player[n].inventory_count[slot], 99)
+        if state.player[n].inventory_item[slot] == 0 or count < 2:
             return -1, 0
         if layer >= LAYER_UNITS:
             return PATCH_UNITS + 10 * slot + count % 10, 0
         return (PATCH_TENS + 10 * slot + count // 10 if count >= 10 else -1), 0
     if layer < LAYER_FOOD:
         position = layer - LAYER_HEART
-        halves = np.int32(np.ceil(state.health[n])) - 2 * position
+        halves = np.int32(np.ceil(state.player[n].health)) - 2 * position
         return PATCH_HEART + 3 * position + min(max(halves, 0), 2), 0
     if layer < LAYER_CROSSHAIR:
         position = layer - LAYER_FOOD
-        halves = state.food[n] - 2 * position
+        halves = state.player[n].food - 2 * position
         return PATCH_FOOD + 3 * position + min(max(halves, 0), 2), 0
     return PATCH_CROSSHAIR, 0
 

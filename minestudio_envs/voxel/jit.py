@@ -28,7 +28,7 @@ def source_fingerprint(without=()) -> int:
     that closes over this number is compiled anew when any of them changed.
     """
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.stem not in without:
+    for path in sorted(Path(__file__).parent.glob("*.*")):
+        if path.suffix in (".py", ".json") and path.stem not in without:
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return int.from_bytes(digest.digest()[:7], "little")

@@ -11,6 +11,7 @@ import numpy as np
 
 from minestudio_envs.voxel.blocks import AIR
 from minestudio_envs.voxel.collision import block_at, is_free, move_box
+from minestudio_envs.voxel.game_data import ENTITIES
 from minestudio_envs.voxel.jit import device_function, inlined_function
 from minestudio_envs.voxel.physics import (
     AIR_DRAG,
@@ -43,9 +44,15 @@ class MobKind(NamedTuple):
     panic: float  # speed factor when hurt, 0 = does not flee
 
 
+BOX = {name: (width, height) for name, (width, height, _) in ENTITIES.items()}
 MOB_KINDS = (
     MobKind("none", 0, 0, 0, 0, 0),
-    MobKind("cow", 10, 0.9, 1.4, 0.2, 2.0),
+    MobKind("cow", 10, *BOX["cow"], 0.2, 2.0),
+    MobKind("pig", 10, *BOX["pig"], 0.25, 1.25),
+    MobKind("sheep", 8, *BOX["sheep"], 0.23, 1.25),
+    MobKind("chicken", 4, *BOX["chicken"], 0.25, 1.4),
+    MobKind("zombie", 20, *BOX["zombie"], 0.23, 0),
+    MobKind("skeleton", 20, *BOX["skeleton"], 0.25, 0),
 )
 assert tuple(kind.name for kind in MOB_KINDS) == MOBS
 
@@ -81,10 +88,10 @@ def yaw_towards(dx, dz):
 
 
 @device_function
-def free_slot(mob_kind, n):
+def free_slot(mobs, n):
     """The first free mob slot, -1 if there is none."""
-    for m in range(mob_kind.shape[1]):
-        if mob_kind[n, m] == 0:
+    for m in range(mobs.shape[1]):
+        if mobs[n, m].kind == 0:
             return m
     return -1
 
@@ -92,59 +99,64 @@ def free_slot(mob_kind, n):
 @device_function
 def spawn_mob(state, n, tables, kind, x, y, z, bits):
     """Puts an adult at (x, y, z); without a free slot it counts a refusal."""
-    m = free_slot(state.mob_kind, n)
+    m = free_slot(state.mobs, n)
     if m < 0:
-        state.mobs_refused[n] += 1
+        state.statistics[n].mobs_refused += 1
         return
-    state.mob_kind[n, m] = kind
-    state.mob_position[n, m, 0], state.mob_position[n, m, 1], state.mob_position[n, m, 2] = x, y, z
+    state.mobs[n, m].kind = kind
+    state.mobs[n, m].position[0], state.mobs[n, m].position[1], state.mobs[n, m].position[2] = x, y, z
     for axis in range(3):
-        state.mob_previous_position[n, m, axis] = state.mob_position[n, m, axis]
-        state.mob_target[n, m, axis] = state.mob_position[n, m, axis]
-        state.mob_velocity[n, m, axis] = 0.0
-    state.mob_yaw[n, m] = draw(bits, 3) * 2.0 * math.pi  # radians taken for degrees, as the game does
-    state.mob_head_yaw[n, m] = state.mob_yaw[n, m]
-    state.mob_head_pitch[n, m] = 0.0
-    state.mob_on_ground[n, m] = 0
-    state.mob_fall_distance[n, m] = 0.0
-    state.mob_health[n, m] = tables.mob_health[kind]
-    state.mob_hurt_ticks[n, m] = 0
-    state.mob_last_damage[n, m] = 0.0
-    state.mob_panic_ticks[n, m] = 0
-    state.mob_death_ticks[n, m] = 0
-    state.mob_goal[n, m] = GOAL_NONE
-    state.mob_goal_ticks[n, m] = 0
-    state.mob_walk[n, m] = 0.0
+        state.mobs[n, m].previous_position[axis] = state.mobs[n, m].position[axis]
+        state.mobs[n, m].target[axis] = state.mobs[n, m].position[axis]
+        state.mobs[n, m].velocity[axis] = 0.0
+    state.mobs[n, m].yaw = draw(bits, 3) * 2.0 * math.pi  # radians taken for degrees, as the game does
+    state.mobs[n, m].head_yaw = state.mobs[n, m].yaw
+    state.mobs[n, m].head_pitch = 0.0
+    state.mobs[n, m].on_ground = 0
+    state.mobs[n, m].fall_distance = 0.0
+    state.mobs[n, m].health = tables.mob_health[kind]
+    state.mobs[n, m].hurt_ticks = 0
+    state.mobs[n, m].last_damage = 0.0
+    state.mobs[n, m].panic_ticks = 0
+    state.mobs[n, m].death_ticks = 0
+    state.mobs[n, m].goal = GOAL_NONE
+    state.mobs[n, m].goal_ticks = 0
+    state.mobs[n, m].walk = 0.0
+    state.mobs[n, m].age = 0
+    state.mobs[n, m].natural = 0
+    state.mobs[n, m].variant = 0
+    state.mobs[n, m].timer = 0
+    state.mobs[n, m].fire_ticks = 0
 
 
 @device_function
-def hurt_mob(mob_health, mob_hurt_ticks, mob_last_damage, mob_panic_ticks, n, m, amount, by_player):
+def hurt_mob(mobs, n, m, amount, by_player):
     """Damage with the hurt window: 0 = no effect, 1 = only the excess over the last hit counted, 2 = a fresh hit."""
-    if mob_health[n, m] <= 0.0:
+    if mobs[n, m].health <= 0.0:
         return 0
-    fresh = mob_hurt_ticks[n, m] <= IMMUNE_TICKS
-    if not fresh and amount <= mob_last_damage[n, m]:
+    fresh = mobs[n, m].hurt_ticks <= IMMUNE_TICKS
+    if not fresh and amount <= mobs[n, m].last_damage:
         return 0
-    taken = amount if fresh else amount - mob_last_damage[n, m]
-    mob_health[n, m] = max(np.float32(0.0), mob_health[n, m] - np.float32(taken))
-    mob_last_damage[n, m] = amount
+    taken = amount if fresh else amount - mobs[n, m].last_damage
+    mobs[n, m].health = max(np.float32(0.0), mobs[n, m].health - np.float32(taken))
+    mobs[n, m].last_damage = amount
     if fresh:
-        mob_hurt_ticks[n, m] = HURT_TICKS
+        mobs[n, m].hurt_ticks = HURT_TICKS
     if by_player:
-        mob_panic_ticks[n, m] = PANIC_TICKS
+        mobs[n, m].panic_ticks = PANIC_TICKS
     return 2 if fresh else 1
 
 
 @device_function
-def knock_back(mob_velocity, mob_on_ground, n, m, strength, away_x, away_z):
+def knock_back(mobs, n, m, strength, away_x, away_z):
     """Halves the velocity and adds ``strength`` along (away_x, away_z); from the ground also upwards."""
     length = math.sqrt(away_x * away_x + away_z * away_z)
     if length > 0.0:
         away_x, away_z = away_x / length, away_z / length
-    mob_velocity[n, m, 0] = mob_velocity[n, m, 0] / 2.0 + away_x * strength
-    mob_velocity[n, m, 2] = mob_velocity[n, m, 2] / 2.0 + away_z * strength
-    if mob_on_ground[n, m]:
-        mob_velocity[n, m, 1] = min(0.4, mob_velocity[n, m, 1] / 2.0 + strength)
+    mobs[n, m].velocity[0] = mobs[n, m].velocity[0] / 2.0 + away_x * strength
+    mobs[n, m].velocity[2] = mobs[n, m].velocity[2] / 2.0 + away_z * strength
+    if mobs[n, m].on_ground:
+        mobs[n, m].velocity[1] = min(0.4, mobs[n, m].velocity[1] / 2.0 + strength)
 
 
 @device_function
@@ -160,15 +172,15 @@ def too_deep(voxels, n, x, y, z):
 @inlined_function
 def choose_goal(state, n, m, tables, bits):
     """Starts a new goal for a living mob when it is time to."""
-    kind = state.mob_kind[n, m]
-    goal = state.mob_goal[n, m]
-    left = state.mob_goal_ticks[n, m]
-    x, z = state.mob_position[n, m, 0], state.mob_position[n, m, 2]
+    kind = state.mobs[n, m].kind
+    goal = state.mobs[n, m].goal
+    left = state.mobs[n, m].goal_ticks
+    x, z = state.mobs[n, m].position[0], state.mobs[n, m].position[2]
     if left > 0:
         left -= 1
     if left == 0:
         goal = GOAL_NONE
-    scared = state.mob_panic_ticks[n, m] > 0 and tables.mob_panic[kind] > 0.0
+    scared = state.mobs[n, m].panic_ticks > 0 and tables.mob_panic[kind] > 0.0
     reach = 0.0
     if scared and goal != GOAL_PANIC:
         goal, left, reach = GOAL_PANIC, PANIC_GOAL_TICKS, PANIC_RANGE
@@ -178,40 +190,42 @@ def choose_goal(state, n, m, tables, bits):
         elif goal == GOAL_NONE:
             u = draw(bits, 1)
             if u < LOOK_CHANCE:
-                dx, dy = state.position[n, 0] - x, state.position[n, 1] - state.mob_position[n, m, 1]
-                dz = state.position[n, 2] - z
+                dx, dy = state.player[n].position[0] - x, state.player[n].position[1] - state.mobs[n, m].position[1]
+                dz = state.player[n].position[2] - z
                 if dx * dx + dy * dy + dz * dz < LOOK_RANGE * LOOK_RANGE:
                     goal, left = GOAL_LOOK_AT_PLAYER, 40 + int(40.0 * draw(bits, 2))
             elif u < 2.0 * LOOK_CHANCE:
                 goal, left = GOAL_LOOK_AROUND, 20 + int(20.0 * draw(bits, 2))
                 angle = 2.0 * math.pi * draw(bits, 3)
-                state.mob_target[n, m, 0] = x + math.cos(angle)
-                state.mob_target[n, m, 2] = z + math.sin(angle)
+                state.mobs[n, m].target[0] = x + math.cos(angle)
+                state.mobs[n, m].target[2] = z + math.sin(angle)
     if reach > 0.0:
-        state.mob_target[n, m, 0] = x + (2.0 * draw(bits, 2) - 1.0) * reach
-        state.mob_target[n, m, 2] = z + (2.0 * draw(bits, 3) - 1.0) * reach
-    state.mob_goal[n, m] = goal
-    state.mob_goal_ticks[n, m] = left
+        state.mobs[n, m].target[0] = x + (2.0 * draw(bits, 2) - 1.0) * reach
+        state.mobs[n, m].target[2] = z + (2.0 * draw(bits, 3) - 1.0) * reach
+    state.mobs[n, m].goal = goal
+    state.mobs[n, m].goal_ticks = left
 
 
 @inlined_function
 def turn_head(state, n, m, tables):
     """Head and, when it stands, body turn towards what the mob looks at."""
-    goal = state.mob_goal[n, m]
-    body, head, pitch = float(state.mob_yaw[n, m]), float(state.mob_head_yaw[n, m]), 0.0
-    if goal == GOAL_NONE and head == body and state.mob_head_pitch[n, m] == 0.0:
+    goal = state.mobs[n, m].goal
+    body, head, pitch = float(state.mobs[n, m].yaw), float(state.mobs[n, m].head_yaw), 0.0
+    if goal == GOAL_NONE and head == body and state.mobs[n, m].head_pitch == 0.0:
         return
     if goal == GOAL_LOOK_AT_PLAYER or goal == GOAL_LOOK_AROUND:
         if goal == GOAL_LOOK_AT_PLAYER:
-            dx = state.position[n, 0] - state.mob_position[n, m, 0]
-            dz = state.position[n, 2] - state.mob_position[n, m, 2]
-            eyes = tables.mob_height[state.mob_kind[n, m]] * 0.93
-            dy = state.position[n, 1] + eye_height(state.sneaking[n]) - state.mob_position[n, m, 1] - eyes
+            dx = state.player[n].position[0] - state.mobs[n, m].position[0]
+            dz = state.player[n].position[2] - state.mobs[n, m].position[2]
+            eyes = tables.mob_height[state.mobs[n, m].kind] * 0.93
+            dy = (
+                state.player[n].position[1] + eye_height(state.player[n].sneaking) - state.mobs[n, m].position[1] - eyes
+            )
             pitch = -math.atan2(dy, math.sqrt(dx * dx + dz * dz)) / DEGREES
             pitch = min(40.0, max(-40.0, pitch))
         else:
-            dx = state.mob_target[n, m, 0] - state.mob_position[n, m, 0]
-            dz = state.mob_target[n, m, 2] - state.mob_position[n, m, 2]
+            dx = state.mobs[n, m].target[0] - state.mobs[n, m].position[0]
+            dz = state.mobs[n, m].target[2] - state.mobs[n, m].position[2]
         turned = turn_towards(head, yaw_towards(dx, dz), HEAD_TURN)
         # the body follows a head that has come to rest, or that is turned too far
         if abs(wrap_degrees(turned - head)) < 1.0:
@@ -222,40 +236,40 @@ def turn_head(state, n, m, tables):
         head = turned
     elif head != body:
         head = turn_towards(head, body, HEAD_TURN)
-    state.mob_yaw[n, m] = body
-    state.mob_head_yaw[n, m] = head
-    state.mob_head_pitch[n, m] = pitch
+    state.mobs[n, m].yaw = body
+    state.mobs[n, m].head_yaw = head
+    state.mobs[n, m].head_pitch = pitch
 
 
 @inlined_function
 def move_mob(state, n, m, tables):
     """One tick of walking towards the goal's target, jumping, and falling."""
     voxels, block_height = state.voxels, tables.block_height
-    kind = state.mob_kind[n, m]
+    kind = state.mobs[n, m].kind
     half, height = tables.mob_width[kind] / 2.0, tables.mob_height[kind]
-    x, y, z = state.mob_position[n, m, 0], state.mob_position[n, m, 1], state.mob_position[n, m, 2]
+    x, y, z = state.mobs[n, m].position[0], state.mobs[n, m].position[1], state.mobs[n, m].position[2]
     vx, vy, vz = (
-        still(state.mob_velocity[n, m, 0]),
-        still(state.mob_velocity[n, m, 1]),
-        still(state.mob_velocity[n, m, 2]),
+        still(state.mobs[n, m].velocity[0]),
+        still(state.mobs[n, m].velocity[1]),
+        still(state.mobs[n, m].velocity[2]),
     )
-    on_ground = state.mob_on_ground[n, m] != 0
-    goal = state.mob_goal[n, m]
+    on_ground = state.mobs[n, m].on_ground != 0
+    goal = state.mobs[n, m].goal
 
     # WALK
-    walking = (goal == GOAL_WANDER or goal == GOAL_PANIC) and state.mob_health[n, m] > 0.0
+    walking = (goal == GOAL_WANDER or goal == GOAL_PANIC) and state.mobs[n, m].health > 0.0
     sin, cos = 0.0, 0.0
     if walking:
-        to_x, to_z = state.mob_target[n, m, 0] - x, state.mob_target[n, m, 2] - z
+        to_x, to_z = state.mobs[n, m].target[0] - x, state.mobs[n, m].target[2] - z
         if to_x * to_x + to_z * to_z < ARRIVED * ARRIVED:
-            state.mob_goal_ticks[n, m] = 0
+            state.mobs[n, m].goal_ticks = 0
             walking = False
         else:
-            yaw = turn_towards(float(state.mob_yaw[n, m]), yaw_towards(to_x, to_z), BODY_TURN)
-            state.mob_yaw[n, m] = yaw
+            yaw = turn_towards(float(state.mobs[n, m].yaw), yaw_towards(to_x, to_z), BODY_TURN)
+            state.mobs[n, m].yaw = yaw
             sin, cos = math.sin(yaw * DEGREES), math.cos(yaw * DEGREES)
             if on_ground and too_deep(voxels, n, x - sin * (half + 0.5), y, z + cos * (half + 0.5)):
-                state.mob_goal_ticks[n, m] = 0
+                state.mobs[n, m].goal_ticks = 0
                 walking = False
             else:
                 speed = tables.mob_speed[kind] * (tables.mob_panic[kind] if goal == GOAL_PANIC else 1.0)
@@ -285,41 +299,39 @@ def move_mob(state, n, m, tables):
         ) and is_free(voxels, n, block_height, ax - half, ax + half, y + 1.0, y + 1.0 + height, az - half, az + half):
             vy = JUMP_VELOCITY
         else:
-            state.mob_goal_ticks[n, m] = 0
+            state.mobs[n, m].goal_ticks = 0
 
     # FALL
-    fall = state.mob_fall_distance[n, m]
+    fall = state.mobs[n, m].fall_distance
     if on_ground:
         if fall > SAFE_FALL:
-            hurt_mob(
-                state.mob_health, state.mob_hurt_ticks, state.mob_last_damage, state.mob_panic_ticks,
-                n, m, np.float32(math.ceil(fall - SAFE_FALL)), False,
+            hurt_mob(state.mobs, n, m, np.float32(math.ceil(fall - SAFE_FALL)), False,
             )  # fmt: skip
         fall = 0.0
     elif my < 0.0:
         fall -= my
 
     if mx != 0.0 or mz != 0.0:
-        state.mob_walk[n, m] += np.float32(math.sqrt(mx * mx + mz * mz))
-    state.mob_position[n, m, 0], state.mob_position[n, m, 1], state.mob_position[n, m, 2] = x, y, z
-    state.mob_velocity[n, m, 0], state.mob_velocity[n, m, 1], state.mob_velocity[n, m, 2] = vx, vy, vz
-    state.mob_on_ground[n, m] = on_ground
-    state.mob_fall_distance[n, m] = fall
+        state.mobs[n, m].walk += np.float32(math.sqrt(mx * mx + mz * mz))
+    state.mobs[n, m].position[0], state.mobs[n, m].position[1], state.mobs[n, m].position[2] = x, y, z
+    state.mobs[n, m].velocity[0], state.mobs[n, m].velocity[1], state.mobs[n, m].velocity[2] = vx, vy, vz
+    state.mobs[n, m].on_ground = on_ground
+    state.mobs[n, m].fall_distance = fall
 
 
 @inlined_function
 def tick_mob(state, n, m, tables, bits):
     """One tick of one mob: counters, goal, head, motion."""
     for axis in range(3):
-        state.mob_previous_position[n, m, axis] = state.mob_position[n, m, axis]
-    if state.mob_hurt_ticks[n, m] > 0:
-        state.mob_hurt_ticks[n, m] -= 1
-    if state.mob_panic_ticks[n, m] > 0:
-        state.mob_panic_ticks[n, m] -= 1
-    if state.mob_health[n, m] <= 0.0:
-        state.mob_death_ticks[n, m] += 1
-        if state.mob_death_ticks[n, m] >= DEATH_TICKS:
-            state.mob_kind[n, m] = 0
+        state.mobs[n, m].previous_position[axis] = state.mobs[n, m].position[axis]
+    if state.mobs[n, m].hurt_ticks > 0:
+        state.mobs[n, m].hurt_ticks -= 1
+    if state.mobs[n, m].panic_ticks > 0:
+        state.mobs[n, m].panic_ticks -= 1
+    if state.mobs[n, m].health <= 0.0:
+        state.mobs[n, m].death_ticks += 1
+        if state.mobs[n, m].death_ticks >= DEATH_TICKS:
+            state.mobs[n, m].kind = 0
             return
     else:
         choose_goal(state, n, m, tables, stream_bits(bits, STREAM_MOB + m))
@@ -341,55 +353,55 @@ def push_apart(dx, dz):
 @inlined_function
 def push_bodies(state, n, tables):
     """Living bodies that overlap push each other apart: mobs in both ticks, the player in the mob's tick only."""
-    px, py, pz = state.position[n, 0], state.position[n, 1], state.position[n, 2]
-    player_height = SNEAKING_HEIGHT if state.sneaking[n] else STANDING_HEIGHT
-    for m in range(state.mob_kind.shape[1]):
-        kind = state.mob_kind[n, m]
-        if kind == 0 or state.mob_health[n, m] <= 0.0:
+    px, py, pz = state.player[n].position[0], state.player[n].position[1], state.player[n].position[2]
+    player_height = SNEAKING_HEIGHT if state.player[n].sneaking else STANDING_HEIGHT
+    for m in range(state.mobs.shape[1]):
+        kind = state.mobs[n, m].kind
+        if kind == 0 or state.mobs[n, m].health <= 0.0:
             continue
-        x, y, z = state.mob_position[n, m, 0], state.mob_position[n, m, 1], state.mob_position[n, m, 2]
+        x, y, z = state.mobs[n, m].position[0], state.mobs[n, m].position[1], state.mobs[n, m].position[2]
         half, height = tables.mob_width[kind] / 2.0, tables.mob_height[kind]
         apart = half + PLAYER_HALF_WIDTH
         if abs(px - x) < apart and abs(pz - z) < apart and py < y + height and y < py + player_height:
             ax, az = push_apart(px - x, pz - z)
-            state.velocity[n, 0] += ax
-            state.velocity[n, 2] += az
-            state.mob_velocity[n, m, 0] -= 2.0 * ax
-            state.mob_velocity[n, m, 2] -= 2.0 * az
-        for other in range(m + 1, state.mob_kind.shape[1]):
-            other_kind = state.mob_kind[n, other]
-            if other_kind == 0 or state.mob_health[n, other] <= 0.0:
+            state.player[n].velocity[0] += ax
+            state.player[n].velocity[2] += az
+            state.mobs[n, m].velocity[0] -= 2.0 * ax
+            state.mobs[n, m].velocity[2] -= 2.0 * az
+        for other in range(m + 1, state.mobs.shape[1]):
+            other_kind = state.mobs[n, other].kind
+            if other_kind == 0 or state.mobs[n, other].health <= 0.0:
                 continue
             apart = half + tables.mob_width[other_kind] / 2.0
-            dx, dz = state.mob_position[n, other, 0] - x, state.mob_position[n, other, 2] - z
+            dx, dz = state.mobs[n, other].position[0] - x, state.mobs[n, other].position[2] - z
             if abs(dx) < apart and abs(dz) < apart:
-                dy = state.mob_position[n, other, 1] - y
+                dy = state.mobs[n, other].position[1] - y
                 if dy < height and -dy < tables.mob_height[other_kind]:
                     ax, az = push_apart(dx, dz)
-                    state.mob_velocity[n, other, 0] += 2.0 * ax
-                    state.mob_velocity[n, other, 2] += 2.0 * az
-                    state.mob_velocity[n, m, 0] -= 2.0 * ax
-                    state.mob_velocity[n, m, 2] -= 2.0 * az
+                    state.mobs[n, other].velocity[0] += 2.0 * ax
+                    state.mobs[n, other].velocity[2] += 2.0 * az
+                    state.mobs[n, m].velocity[0] -= 2.0 * ax
+                    state.mobs[n, m].velocity[2] -= 2.0 * az
 
 
 @inlined_function
 def bring_mobs_near(state, n):
     """Moves mobs by whole laps around the torus to where they are nearest to the player."""
     world_size = state.voxels.shape[1]
-    for m in range(state.mob_kind.shape[1]):
+    for m in range(state.mobs.shape[1]):
         for axis in range(0, 3, 2):
-            laps = math.floor((state.mob_position[n, m, axis] - state.position[n, axis]) / world_size + 0.5)
-            if state.mob_kind[n, m] != 0 and laps != 0:
-                state.mob_position[n, m, axis] -= laps * world_size
-                state.mob_previous_position[n, m, axis] -= laps * world_size
-                state.mob_target[n, m, axis] -= laps * world_size
+            laps = math.floor((state.mobs[n, m].position[axis] - state.player[n].position[axis]) / world_size + 0.5)
+            if state.mobs[n, m].kind != 0 and laps != 0:
+                state.mobs[n, m].position[axis] -= laps * world_size
+                state.mobs[n, m].previous_position[axis] -= laps * world_size
+                state.mobs[n, m].target[axis] -= laps * world_size
 
 
 @inlined_function
 def tick_mobs(state, n, tables):
     """One tick of all mobs of environment ``n``."""
-    bits = tick_bits(state.key[n], state.episode[n], state.tick[n])
-    for m in range(state.mob_kind.shape[1]):
-        if state.mob_kind[n, m] != 0:
+    bits = tick_bits(state.world[n].key, state.world[n].episode, state.world[n].tick)
+    for m in range(state.mobs.shape[1]):
+        if state.mobs[n, m].kind != 0:
             tick_mob(state, n, m, tables, bits)
     push_bodies(state, n, tables)

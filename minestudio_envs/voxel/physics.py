@@ -10,12 +10,13 @@ import numpy as np
 from minestudio_envs.voxel.collision import is_free, move_box
 from minestudio_envs.voxel.items import HOTBAR_SLOTS, INVENTORY_SLOTS
 from minestudio_envs.voxel.jit import device_function, inlined_function
-from minestudio_envs.voxel.state import EFFECT_ID, EFFECTS
+from minestudio_envs.voxel.state import CUSTOM_ID, DEATHS, EFFECT_ID, EFFECTS
 
 # Indices into the 20 buttons of a tick (VPT's order).
 ATTACK, BACK, FORWARD, JUMP, LEFT, RIGHT, SNEAK, SPRINT, USE, DROP, INVENTORY = range(11)
 HOTBAR = 11  # the first of nine
 NUM_BUTTONS = HOTBAR + HOTBAR_SLOTS
+JUMPS = CUSTOM_ID["jump"]
 
 SPEED, SLOWNESS, STRENGTH = EFFECT_ID["speed"], EFFECT_ID["slowness"], EFFECT_ID["strength"]
 WEAKNESS, JUMP_BOOST, REGENERATION = EFFECT_ID["weakness"], EFFECT_ID["jump_boost"], EFFECT_ID["regeneration"]
@@ -37,6 +38,7 @@ JUMP_VELOCITY, SPRINT_JUMP_BOOST, JUMP_REPEAT = 0.42, 0.2, 10
 SPRINT_WINDOW = 7
 SAFE_FALL = 3.0
 
+MAX_AIR = 300  # ticks of breath
 MAX_HEALTH, MAX_FOOD, START_SATURATION = 20.0, 20, 5.0
 SPRINT_FOOD = 6  # sprinting needs more
 EXHAUSTION_STEP = 4.0
@@ -62,24 +64,24 @@ def eye_height(sneaking):
 
 
 @device_function
-def effect_level(effect_ticks, effect_amplifier, n, effect):
+def effect_level(player, n, effect):
     """Level of a potion effect, 0 if it is not active."""
-    return effect_amplifier[n, effect] + 1 if effect_ticks[n, effect] > 0 else 0
+    return player[n].effect_amplifier[effect] + 1 if player[n].effect_ticks[effect] > 0 else 0
 
 
 @inlined_function
 def turn_camera(state, n, pitch_change, yaw_change):
     """Turns the view by degrees, positive = down and right; pitch stays within +-90."""
-    state.yaw[n] = np.float32(wrap_degrees(float(state.yaw[n]) + float(yaw_change)))
-    state.pitch[n] = np.float32(min(90.0, max(-90.0, float(state.pitch[n]) + float(pitch_change))))
+    state.player[n].yaw = np.float32(wrap_degrees(float(state.player[n].yaw) + float(yaw_change)))
+    state.player[n].pitch = np.float32(min(90.0, max(-90.0, float(state.player[n].pitch) + float(pitch_change))))
 
 
 @inlined_function
 def select_hotbar(state, n, pressed):
     """A newly pressed hotbar key selects its slot; of several the highest wins."""
     for slot in range(HOTBAR_SLOTS):
-        if pressed[HOTBAR + slot] and not state.pressed[n, HOTBAR + slot]:
-            state.selected[n] = slot
+        if pressed[HOTBAR + slot] and not state.player[n].pressed[HOTBAR + slot]:
+            state.player[n].selected = slot
 
 
 @device_function
@@ -111,13 +113,17 @@ def back_off_from_edge(voxels, n, block_height, x, y, z, height, dx, dz):
 def move_player(state, n, tables, pressed):
     """One tick of walking, sprinting, sneaking, jumping and falling."""
     voxels, block_height = state.voxels, tables.block_height
-    x, y, z = state.position[n, 0], state.position[n, 1], state.position[n, 2]
-    vx, vy, vz = still(state.velocity[n, 0]), still(state.velocity[n, 1]), still(state.velocity[n, 2])
-    on_ground, sprinting = state.on_ground[n] != 0, state.sprinting[n] != 0
+    x, y, z = state.player[n].position[0], state.player[n].position[1], state.player[n].position[2]
+    vx, vy, vz = (
+        still(state.player[n].velocity[0]),
+        still(state.player[n].velocity[1]),
+        still(state.player[n].velocity[2]),
+    )
+    on_ground, sprinting = state.player[n].on_ground != 0, state.player[n].sprinting != 0
     half = PLAYER_HALF_WIDTH
 
     # INPUT
-    crouched = state.sneaking[n] != 0
+    crouched = state.player[n].sneaking != 0
     sneaking = pressed[SNEAK] != 0
     if crouched and not sneaking:  # no room to stand up
         sneaking = not is_free(voxels, n, block_height, x - half, x + half, y, y + STANDING_HEIGHT, z - half, z + half)
@@ -126,21 +132,21 @@ def move_player(state, n, tables, pressed):
     strafe = float(pressed[LEFT]) - float(pressed[RIGHT])
 
     # SPRINT
-    window = max(0, state.sprint_window[n] - 1)
-    if forward > 0.0 and not sneaking and not sprinting and state.food[n] > SPRINT_FOOD:
-        was_forward = state.pressed[n, FORWARD] and not state.pressed[n, BACK] and not crouched
+    window = max(0, state.player[n].sprint_window - 1)
+    if forward > 0.0 and not sneaking and not sprinting and state.player[n].food > SPRINT_FOOD:
+        was_forward = state.player[n].pressed[FORWARD] and not state.player[n].pressed[BACK] and not crouched
         if pressed[SPRINT]:
             sprinting = True
         elif on_ground and not was_forward:
             sprinting = window > 0
             window = SPRINT_WINDOW
-    if sprinting and (forward <= 0.0 or state.food[n] <= SPRINT_FOOD):
+    if sprinting and (forward <= 0.0 or state.player[n].food <= SPRINT_FOOD):
         sprinting = False
 
     # JUMP
-    sin, cos = math.sin(state.yaw[n] * DEGREES), math.cos(state.yaw[n] * DEGREES)
-    delay = max(0, state.jump_delay[n] - 1)
-    jump_boost = effect_level(state.effect_ticks, state.effect_amplifier, n, JUMP_BOOST)
+    sin, cos = math.sin(state.player[n].yaw * DEGREES), math.cos(state.player[n].yaw * DEGREES)
+    delay = max(0, state.player[n].jump_delay - 1)
+    jump_boost = effect_level(state.player, n, JUMP_BOOST)
     if not pressed[JUMP]:
         delay = 0
     elif on_ground and delay == 0:
@@ -149,16 +155,16 @@ def move_player(state, n, tables, pressed):
             vx -= sin * SPRINT_JUMP_BOOST
             vz += cos * SPRINT_JUMP_BOOST
         delay = JUMP_REPEAT
-        state.jumps[n] += 1
-        state.exhaustion[n] += np.float32(0.2 if sprinting else 0.05)
+        state.statistics[n].custom[JUMPS] += 1
+        state.player[n].exhaustion += np.float32(0.2 if sprinting else 0.05)
 
     # ACCELERATION
     if forward != 0.0 or strafe != 0.0:
         scale = INPUT_SCALE * (SNEAK_FACTOR if sneaking else 1.0)
         forward, strafe = forward * scale, strafe * scale
         if on_ground:
-            speed = effect_level(state.effect_ticks, state.effect_amplifier, n, SPEED)
-            slowness = effect_level(state.effect_ticks, state.effect_amplifier, n, SLOWNESS)
+            speed = effect_level(state.player, n, SPEED)
+            slowness = effect_level(state.player, n, SLOWNESS)
             acceleration = WALK_SPEED * (1.0 + 0.2 * speed) * max(0.0, 1.0 - 0.15 * slowness)
             acceleration *= (0.6 / SLIPPERINESS) ** 3
         else:
@@ -187,121 +193,135 @@ def move_player(state, n, tables, pressed):
         sprinting = False
 
     # FALL
-    fall = state.fall_distance[n]
+    fall = state.player[n].fall_distance
     if on_ground:
         if fall > SAFE_FALL + jump_boost:
-            hurt_player(state.health, state.hurt_ticks, n, math.ceil(fall - SAFE_FALL - jump_boost))
+            hurt_player(state.player, n, tables, math.ceil(fall - SAFE_FALL - jump_boost), math.nan, math.nan, True)
         fall = 0.0
     elif my < 0.0:
         fall -= my
     if sprinting and on_ground:
-        state.exhaustion[n] += np.float32(0.1 * math.sqrt(mx * mx + mz * mz))
+        state.player[n].exhaustion += np.float32(0.1 * math.sqrt(mx * mx + mz * mz))
 
-    state.position[n, 0], state.position[n, 1], state.position[n, 2] = x + mx, y + my, z + mz
-    state.velocity[n, 0] = vx * drag
-    state.velocity[n, 1] = (vy - GRAVITY) * VERTICAL_DRAG
-    state.velocity[n, 2] = vz * drag
-    state.on_ground[n] = on_ground
-    state.sprinting[n] = sprinting
-    state.sneaking[n] = sneaking
-    state.sprint_window[n] = window
-    state.jump_delay[n] = delay
-    state.fall_distance[n] = fall
+    state.player[n].position[0], state.player[n].position[1], state.player[n].position[2] = x + mx, y + my, z + mz
+    state.player[n].velocity[0] = vx * drag
+    state.player[n].velocity[1] = (vy - GRAVITY) * VERTICAL_DRAG
+    state.player[n].velocity[2] = vz * drag
+    state.player[n].on_ground = on_ground
+    state.player[n].sprinting = sprinting
+    state.player[n].sneaking = sneaking
+    state.player[n].sprint_window = window
+    state.player[n].jump_delay = delay
+    state.player[n].fall_distance = fall
 
 
 @device_function
-def hurt_player(health, hurt_ticks, n, amount):
+def hurt_player(player, n, tables, amount, from_x, from_z, pierces):
     """Takes health points; the view tilts for 10 ticks."""
-    health[n] = max(np.float32(0.0), health[n] - np.float32(amount))
-    hurt_ticks[n] = 10
+    player[n].health = max(np.float32(0.0), player[n].health - np.float32(amount))
+    player[n].hurt_ticks = 10
 
 
 @inlined_function
-def tick_body(state, n):
+def tick_body(state, n, tables):
     """Effects, hunger, healing, death and the counters of the arm, once a tick."""
     for effect in range(NUM_EFFECTS):
-        left = state.effect_ticks[n, effect]
+        left = state.player[n].effect_ticks[effect]
         if left > 0:
             if effect == REGENERATION:
-                interval = 50 >> min(state.effect_amplifier[n, effect], 31)
+                interval = 50 >> min(state.player[n].effect_amplifier[effect], 31)
                 if interval == 0 or left % interval == 0:
-                    state.health[n] = min(np.float32(MAX_HEALTH), state.health[n] + np.float32(1.0))
-            state.effect_ticks[n, effect] = left - 1
+                    state.player[n].health = min(np.float32(MAX_HEALTH), state.player[n].health + np.float32(1.0))
+            state.player[n].effect_ticks[effect] = left - 1
 
-    if state.exhaustion[n] > EXHAUSTION_STEP:
-        state.exhaustion[n] -= np.float32(EXHAUSTION_STEP)
-        if state.saturation[n] > 0.0:
-            state.saturation[n] = max(np.float32(0.0), state.saturation[n] - np.float32(1.0))
+    if state.player[n].exhaustion > EXHAUSTION_STEP:
+        state.player[n].exhaustion -= np.float32(EXHAUSTION_STEP)
+        if state.player[n].saturation > 0.0:
+            state.player[n].saturation = max(np.float32(0.0), state.player[n].saturation - np.float32(1.0))
         else:
-            state.food[n] = max(0, state.food[n] - 1)
-    wounded = 0.0 < state.health[n] < MAX_HEALTH
-    wait = state.heal_ticks[n] + 1
-    if wounded and state.saturation[n] > 0.0 and state.food[n] >= MAX_FOOD:
+            state.player[n].food = max(0, state.player[n].food - 1)
+    wounded = 0.0 < state.player[n].health < MAX_HEALTH
+    wait = state.player[n].heal_ticks + 1
+    if wounded and state.player[n].saturation > 0.0 and state.player[n].food >= MAX_FOOD:
         if wait >= 10:
-            spent = min(state.saturation[n], np.float32(6.0))
-            state.health[n] = min(np.float32(MAX_HEALTH), state.health[n] + spent / np.float32(6.0))
-            state.exhaustion[n] += spent
+            spent = min(state.player[n].saturation, np.float32(6.0))
+            state.player[n].health = min(np.float32(MAX_HEALTH), state.player[n].health + spent / np.float32(6.0))
+            state.player[n].exhaustion += spent
             wait = 0
-    elif wounded and state.food[n] >= 18:
+    elif wounded and state.player[n].food >= 18:
         if wait >= 80:
-            state.health[n] = min(np.float32(MAX_HEALTH), state.health[n] + np.float32(1.0))
-            state.exhaustion[n] += np.float32(6.0)
+            state.player[n].health = min(np.float32(MAX_HEALTH), state.player[n].health + np.float32(1.0))
+            state.player[n].exhaustion += np.float32(6.0)
             wait = 0
-    elif state.food[n] <= 0:
+    elif state.player[n].food <= 0:
         if wait >= 80:
-            hurt_player(state.health, state.hurt_ticks, n, STARVATION_DAMAGE)
+            hurt_player(state.player, n, tables, STARVATION_DAMAGE, math.nan, math.nan, True)
             wait = 0
     else:
         wait = 0
-    state.heal_ticks[n] = wait
+    state.player[n].heal_ticks = wait
 
-    if state.hurt_ticks[n] > 0:
-        state.hurt_ticks[n] -= 1
-    state.attack_ticks[n] += 1
-    held = state.inventory_item[n, state.selected[n]]
-    if held != state.held_item[n]:
-        state.held_item[n] = held
-        state.attack_ticks[n] = 0
-    if state.swing_ticks[n] > 0:
-        state.swing_ticks[n] = (state.swing_ticks[n] + 1) % 7
+    if state.player[n].hurt_ticks > 0:
+        state.player[n].hurt_ticks -= 1
+    state.player[n].attack_ticks += 1
+    held = state.player[n].inventory_item[state.player[n].selected]
+    if held != state.player[n].held_item:
+        state.player[n].held_item = held
+        state.player[n].attack_ticks = 0
+    if state.player[n].swing_ticks > 0:
+        state.player[n].swing_ticks = (state.player[n].swing_ticks + 1) % 7
 
-    if state.health[n] <= 0.0:
-        state.deaths[n] += 1
-        place_player(state, n, state.spawn[n, 0], state.spawn[n, 1], state.spawn[n, 2])
+    if state.player[n].health <= 0.0:
+        state.statistics[n].custom[DEATHS] += 1
+        place_player(state, n, state.player[n].spawn[0], state.player[n].spawn[1], state.player[n].spawn[2])
         clear_player(state, n)
 
 
 @device_function
 def place_player(state, n, x, y, z):
     """Puts the player's feet at (x, y, z), at rest, with nothing drawn on the way."""
-    state.position[n, 0], state.position[n, 1], state.position[n, 2] = x, y, z
+    state.player[n].position[0], state.player[n].position[1], state.player[n].position[2] = x, y, z
     for axis in range(3):
-        state.previous_position[n, axis] = state.position[n, axis]
-        state.velocity[n, axis] = 0.0
-    state.fall_distance[n] = 0.0
-    state.on_ground[n] = 0
-    state.sprinting[n] = 0
+        state.player[n].previous_position[axis] = state.player[n].position[axis]
+        state.player[n].velocity[axis] = 0.0
+    state.player[n].fall_distance = 0.0
+    state.player[n].on_ground = 0
+    state.player[n].sprinting = 0
 
 
 @device_function
 def clear_player(state, n):
     """A new life: full health and food, nothing carried, no effects."""
-    state.health[n] = MAX_HEALTH
-    state.food[n] = MAX_FOOD
-    state.saturation[n] = START_SATURATION
-    state.exhaustion[n] = 0.0
-    state.heal_ticks[n] = 0
-    state.hurt_ticks[n] = 0
-    state.attack_ticks[n] = 0
-    state.swing_ticks[n] = 0
-    state.jump_delay[n] = 0
-    state.sprint_window[n] = 0
-    state.sneaking[n] = 0
-    state.selected[n] = 0
-    state.held_item[n] = 0
+    state.player[n].health = MAX_HEALTH
+    state.player[n].food = MAX_FOOD
+    state.player[n].saturation = START_SATURATION
+    state.player[n].exhaustion = 0.0
+    state.player[n].heal_ticks = 0
+    state.player[n].hurt_ticks = 0
+    state.player[n].attack_ticks = 0
+    state.player[n].swing_ticks = 0
+    state.player[n].jump_delay = 0
+    state.player[n].sprint_window = 0
+    state.player[n].sneaking = 0
+    state.player[n].selected = 0
+    state.player[n].held_item = 0
+    state.player[n].immune_ticks = 0
+    state.player[n].last_damage = 0.0
+    state.player[n].air = MAX_AIR
+    state.player[n].fire_ticks = 0
+    state.player[n].dig_progress = 0.0
+    state.player[n].dig_delay = 0
+    state.player[n].miss_ticks = 0
+    state.player[n].use_delay = 0
+    state.player[n].eat_ticks = 0
+    state.player[n].gui_open = 0
+    state.player[n].cursor_item = 0
+    state.player[n].cursor_count = 0
+    state.player[n].cursor_damage = 0
     for slot in range(INVENTORY_SLOTS):
-        state.inventory_item[n, slot] = 0
-        state.inventory_count[n, slot] = 0
+        state.player[n].inventory_item[slot] = 0
+        state.player[n].inventory_count[slot] = 0
+        state.player[n].inventory_damage[slot] = 0
     for effect in range(NUM_EFFECTS):
-        state.effect_ticks[n, effect] = 0
-        state.effect_amplifier[n, effect] = 0
+        state.player[n].effect_ticks[effect] = 0
+        state.player[n].effect_amplifier[effect] = 0

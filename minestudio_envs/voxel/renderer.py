@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from minestudio_envs.voxel import hud, textures
-from minestudio_envs.voxel.blocks import AIR, BLOCKS
+from minestudio_envs.voxel.blocks import AIR, BLOCK_NAME, FIRST_LIQUID
 from minestudio_envs.voxel.jit import device_function, inlined_function
 from minestudio_envs.voxel.models import HEAD, LEG, MAX_BOXES, OPPOSITE_LEG, build_models
 from minestudio_envs.voxel.physics import eye_height
@@ -66,6 +66,7 @@ class Assets(NamedTuple):
     model_skin: np.ndarray
     patch_rect: np.ndarray  # see hud.build_patches
     patch_pixels: np.ndarray
+    item_picture: np.ndarray  # int32 [items]: textures.PICTURES
     charge_ticks: np.ndarray  # float32 [items]
     hand_drop: np.float32  # rows that the hand sinks when the attack's charge is 0
 
@@ -126,11 +127,10 @@ def _clouds() -> np.ndarray:
 def build_assets(width: int, height: int) -> Assets:
     """Everything the renderer looks up, for images of ``height`` x ``width`` pixels."""
     names = list(textures.BLOCK_TEXTURES)
-    block_texture = np.zeros((len(BLOCKS), 6), np.int32)
-    for i, block in enumerate(BLOCKS):
-        if i != AIR:
-            side, top, bottom = (names.index(t) for t in textures.BLOCK_FACES[block])
-            block_texture[i] = (side, side, bottom, top, side, side)
+    block_texture = np.zeros((len(BLOCK_NAME), 6), np.int32)
+    for i, block in enumerate(BLOCK_NAME):
+        side, top, bottom = (names.index(t) for t in textures.BLOCK_FACES.get(block, ("missing",) * 3))
+        block_texture[i] = (side, side, bottom, top, side, side)
     models = build_models()
     patch_rect, patch_pixels = hud.build_patches(width, height)
     return Assets(
@@ -145,6 +145,7 @@ def build_assets(width: int, height: int) -> Assets:
         model_skin=models.skin,
         patch_rect=patch_rect,
         patch_pixels=patch_pixels,
+        item_picture=textures.ITEM_PICTURE,
         charge_ticks=hud.CHARGE_TICKS,
         hand_drop=F(0.43 * height),
     )
@@ -166,17 +167,17 @@ def _gamma(c):
 def make_frame(state, n, rows, columns, top):
     """Camera and light of environment ``n`` for an image of rows x columns; ``top`` as in Frame."""
     world_size = state.voxels.shape[1]
-    x, z = state.previous_position[n, 0], state.previous_position[n, 2]
+    x, z = state.player[n].previous_position[0], state.player[n].previous_position[2]
     block_x, block_z = np.floor(x), np.floor(z)
     ex, ez = F(x - block_x), F(z - block_z)
-    ey = F(state.previous_position[n, 1]) + F(eye_height(state.sneaking[n]))
+    ey = F(state.player[n].previous_position[1]) + F(eye_height(state.player[n].sneaking))
 
-    yaw, pitch = state.yaw[n] * RADIANS, state.pitch[n] * RADIANS
+    yaw, pitch = state.player[n].yaw * RADIANS, state.player[n].pitch * RADIANS
     sin_yaw, cos_yaw, sin_pitch, cos_pitch = np.sin(yaw), np.cos(yaw), np.sin(pitch), np.cos(pitch)
     ahead = (-sin_yaw * cos_pitch, -sin_pitch, cos_yaw * cos_pitch)
     right = (-cos_yaw, ZERO, -sin_yaw)
     up = (-sin_yaw * sin_pitch, cos_pitch, cos_yaw * sin_pitch)
-    hurt = F(state.hurt_ticks[n]) / F(10)
+    hurt = F(state.player[n].hurt_ticks) / F(10)
     roll = np.sin(hurt * hurt * hurt * hurt * PI) * HURT_TILT * RADIANS
     sin_roll, cos_roll = np.sin(roll), np.cos(roll)
     right, up = (
@@ -188,7 +189,7 @@ def make_frame(state, n, rows, columns, top):
     left, high = HALF * c - TAN_H, HALF * r + TAN_V  # the centre of pixel (0, 0)
 
     # Angle of the sun: 0 at noon; it lingers near noon and midnight.
-    day = F(state.time_of_day[n]) / F(24000) - F(0.25)
+    day = F(state.world[n].time_of_day) / F(24000) - F(0.25)
     day = day - np.floor(day)
     day = day + (HALF - HALF * np.cos(day * PI) - day) / F(3)
     sun_cos, sun_sin = np.cos(day * TWO * PI), np.sin(day * TWO * PI)
@@ -241,7 +242,7 @@ def make_frame(state, n, rows, columns, top):
         sun_cos,
         min(max(HALF - TWO * sun_cos, ZERO), ONE) * HALF,
         clear * F(0.9) + F(0.1),
-        F(state.time_of_day[n]) * F(0.03),
+        F(state.world[n].time_of_day) * F(0.03),
     )
 
 
@@ -323,7 +324,9 @@ def solid(voxels, frame, x, y, z):
     mask = voxels.shape[0] - 1
     if y < 0 or y >= voxels.shape[2]:
         return 0
-    return np.int32(voxels[np.uint32((frame.ox + x) & mask), np.uint32((frame.oz + z) & mask), np.uint32(y)] != AIR)
+    return np.int32(
+        voxels[np.uint32((frame.ox + x) & mask), np.uint32((frame.oz + z) & mask), np.uint32(y)] >= FIRST_LIQUID
+    )
 
 
 @inlined_function
@@ -384,7 +387,7 @@ def trace(voxels, height, tiles, frame, dx, dy, dz, start):
                         last = max(np.int64(np.floor(next_y)), 0)
                         face = side
                         while level >= last:
-                            if voxels[i, j, np.uint32(level)] != AIR and face != SKY:
+                            if voxels[i, j, np.uint32(level)] >= FIRST_LIQUID and face != SKY:
                                 return face, x, level, z
                             face = 3
                             level -= 1
@@ -393,7 +396,7 @@ def trace(voxels, height, tiles, frame, dx, dy, dz, start):
                         last = min(np.int64(np.floor(next_y)), np.int64(column) - 1)
                         face = side if y >= ZERO else 2
                         while level <= last:
-                            if voxels[i, j, np.uint32(level)] != AIR and face != SKY:
+                            if voxels[i, j, np.uint32(level)] >= FIRST_LIQUID and face != SKY:
                                 return face, x, level, z
                             face = 2
                             level += 1
@@ -562,34 +565,34 @@ def make_parts(state, assets, n, frame, rows, columns, parts):
     camera = ((hx, hy, hz), (ux, uy, uz), (-ax, -ay, -az))
     ax, ay, az = camera[2]
     world_size = state.voxels.shape[1]
-    for m in range(state.mob_kind.shape[1]):
-        kind = state.mob_kind[n, m]
+    for m in range(state.mobs.shape[1]):
+        kind = state.mobs[n, m].kind
         if kind == 0:
             continue
         # Where the mob's nearest image on the torus is, relative to the eye: after a death it may be laps away.
-        gap_x = state.mob_previous_position[n, m, 0] - state.previous_position[n, 0]
-        gap_z = state.mob_previous_position[n, m, 2] - state.previous_position[n, 2]
+        gap_x = state.mobs[n, m].previous_position[0] - state.player[n].previous_position[0]
+        gap_z = state.mobs[n, m].previous_position[2] - state.player[n].previous_position[2]
         gap_x -= world_size * np.floor(gap_x / world_size + 0.5)
         gap_z -= world_size * np.floor(gap_z / world_size + 0.5)
         px, pz = F(gap_x), F(gap_z)
-        py = F(state.mob_previous_position[n, m, 1]) - frame.ey
+        py = F(state.mobs[n, m].previous_position[1]) - frame.ey
         distance = np.sqrt(px * px + py * py + pz * pz)
         depth = px * ax + py * ay + pz * az
         if distance > frame.reach + TWO or depth < -TWO:
             continue
         fog = min(max((distance - frame.fog_start) / (frame.reach - frame.fog_start), ZERO), ONE)
 
-        yaw = state.mob_yaw[n, m] * RADIANS
+        yaw = state.mobs[n, m].yaw * RADIANS
         sin_yaw, cos_yaw = np.sin(yaw), np.cos(yaw)
         roll = ZERO
-        if state.mob_death_ticks[n, m] > 0:  # falls on its side
-            roll = min(np.sqrt(F(state.mob_death_ticks[n, m]) * F(0.08)), ONE) * HALF * PI
+        if state.mobs[n, m].death_ticks > 0:  # falls on its side
+            roll = min(np.sqrt(F(state.mobs[n, m].death_ticks) * F(0.08)), ONE) * HALF * PI
         sin_roll, cos_roll = np.sin(roll), np.cos(roll)
-        red = state.mob_hurt_ticks[n, m] > 10 or state.mob_death_ticks[n, m] > 0
-        step_x = state.mob_position[n, m, 0] - state.mob_previous_position[n, m, 0]
-        step_z = state.mob_position[n, m, 2] - state.mob_previous_position[n, m, 2]
+        red = state.mobs[n, m].hurt_ticks > 10 or state.mobs[n, m].death_ticks > 0
+        step_x = state.mobs[n, m].position[0] - state.mobs[n, m].previous_position[0]
+        step_z = state.mobs[n, m].position[2] - state.mobs[n, m].previous_position[2]
         stride = min(F(4) * np.sqrt(F(step_x * step_x + step_z * step_z)), ONE)
-        swing = F(1.4) * stride * np.cos(state.mob_walk[n, m] * F(4 * 0.6662))
+        swing = F(1.4) * stride * np.cos(state.mobs[n, m].walk * F(4 * 0.6662))
 
         for box in range(-1, assets.model_count[kind]):
             part = parts[count]
@@ -616,8 +619,8 @@ def make_parts(state, assets, n, frame, rows, columns, parts):
                 )
                 moves = assets.model_moves[kind, box]
                 if moves == HEAD:
-                    a = (state.mob_head_yaw[n, m] - state.mob_yaw[n, m]) * RADIANS
-                    b = state.mob_head_pitch[n, m] * RADIANS
+                    a = (state.mobs[n, m].head_yaw - state.mobs[n, m].yaw) * RADIANS
+                    b = state.mobs[n, m].head_pitch * RADIANS
                     sin_a, cos_a, sin_b, cos_b = np.sin(a), np.cos(a), np.sin(b), np.cos(b)
                 elif moves == LEG:
                     sin_b, cos_b = np.sin(swing), np.cos(swing)
@@ -776,7 +779,7 @@ def render_by_pixel(state, assets, n, image):
     rows, columns = image.shape[0], image.shape[1]
     tiles = np.empty((state.height.shape[1] // TILE, state.height.shape[1] // TILE), np.uint8)
     frame = make_frame(state, n, rows, columns, make_tiles(state.height[n], tiles))
-    parts = np.empty((state.mob_kind.shape[1] * PARTS_PER_MOB + 1, PART_SIZE), np.float32)
+    parts = np.empty((state.mobs.shape[1] * PARTS_PER_MOB + 1, PART_SIZE), np.float32)
     num_parts = make_parts(state, assets, n, frame, rows, columns, parts)
     layers = np.empty((hud.NUM_LAYERS, 2), np.int32)
     hud.make_layers(state, assets, n, layers)
@@ -1025,7 +1028,7 @@ def render(state, assets, n, image):
     frame = make_frame(state, n, rows, columns, make_tiles(state.height[n], tiles))
     depths = np.empty((rows, columns), np.float32)
     draw_world(state.voxels[n], state.height[n], tiles, assets, frame, image, depths)
-    parts = np.empty((state.mob_kind.shape[1] * PARTS_PER_MOB + 1, PART_SIZE), np.float32)
+    parts = np.empty((state.mobs.shape[1] * PARTS_PER_MOB + 1, PART_SIZE), np.float32)
     num_parts = make_parts(state, assets, n, frame, rows, columns, parts)
     draw_parts(assets, frame, parts, num_parts, image, depths)
     layers = np.empty((hud.NUM_LAYERS, 2), np.int32)

@@ -1,8 +1,10 @@
-"""The engine's whole state, as one NamedTuple of arrays: structure of arrays, leading axis = environment.
+"""The engine's whole state, as one NamedTuple of arrays whose leading axis is the environment.
 
 On the CPU the arrays are NumPy's; on a GPU they will be device arrays. The engine's functions are plain
 ``numba.njit`` functions ``f(state, n, ...)`` that read and write environment ``n``; a driver calls them from a
 ``prange`` loop (CPU) or a kernel (GPU). Nothing else is hidden anywhere: copying these arrays copies the engine.
+What is small is kept in records, ``state.player[n].health``: few arrays, which numba compiles six times as fast as
+one for each of the hundred fields. Outside of kernels ``views`` gives every field as an array, ``mob_health`` [N, M].
 
 Coordinates are Minecraft's: x east, y up, z south; one unit is one block (one metre). Positions are absolute and
 unbounded; the voxels are a torus of power-of-two sides, so block (x, y, z) is ``voxels[n, x & mask, z & mask, y]``.
@@ -14,123 +16,230 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minestudio_envs.voxel.items import INVENTORY_SLOTS
+from minestudio_envs.voxel.blocks import NUM_BLOCKS
+from minestudio_envs.voxel.items import INVENTORY_SLOTS, NUM_ITEMS
 
 WORLD_SIZE = 128  # blocks along x and z before the world repeats; a power of two
 WORLD_HEIGHT = 64  # blocks along y; a column of uint8 is one cache line
 
-MOBS = ("none", "cow")
-MOB_ID = {name: i for i, name in enumerate(MOBS)}
-COW = MOB_ID["cow"]
+MAX_DROPS = 32  # item entities lying about
+MAX_ARROWS = 8
+MAX_UPDATES = 256  # block updates that wait for their tick
+WORD = 64  # blocks of a column per word of `cutouts`
 
-EFFECTS = ("speed", "slowness", "strength", "weakness", "jump_boost", "regeneration")
+MOBS = ("none", "cow", "pig", "sheep", "chicken", "zombie", "skeleton")
+MOB_ID = {name: i for i, name in enumerate(MOBS)}
+COW, PIG, SHEEP, CHICKEN, ZOMBIE, SKELETON = range(1, len(MOBS))
+
+EFFECTS = (
+    *("speed", "slowness", "haste", "mining_fatigue", "strength", "weakness", "jump_boost", "regeneration"),
+    *("instant_health", "instant_damage", "resistance", "fire_resistance", "water_breathing", "night_vision"),
+    *("hunger", "poison", "absorption", "saturation", "slow_falling"),
+)
 EFFECT_ID = {name: i for i, name in enumerate(EFFECTS)}
+
+# Minecraft's custom statistics that the engine keeps.
+CUSTOM_STATISTICS = (
+    *("damage_dealt", "damage_taken", "deaths", "jump", "mob_kills", "drop", "play_one_minute", "time_since_death"),
+    *("walk_one_cm", "sprint_one_cm", "crouch_one_cm", "swim_one_cm", "fall_one_cm", "walk_under_water_one_cm"),
+    *("sneak_time", "open_container"),
+)
+CUSTOM_ID = {name: i for i, name in enumerate(CUSTOM_STATISTICS)}
+DAMAGE_DEALT, DAMAGE_TAKEN, DEATHS, JUMP = (
+    CUSTOM_ID[name] for name in ("damage_dealt", "damage_taken", "deaths", "jump")
+)
+
+# Game rules that change something here, with Minecraft's defaults (1 = true).
+GAMERULES = {
+    "doDaylightCycle": 1,
+    "doMobSpawning": 1,
+    "doMobLoot": 1,
+    "doTileDrops": 1,
+    "keepInventory": 0,
+    "naturalRegeneration": 1,
+    "fallDamage": 1,
+    "drowningDamage": 1,
+    "fireDamage": 1,
+    "mobGriefing": 1,
+    "randomTickSpeed": 3,
+    "doWeatherCycle": 1,
+}
+GAMERULE_ID = {name: i for i, name in enumerate(GAMERULES)}
+
+WEATHERS = ("clear", "rain", "thunder")
+
+
+def _record(*fields: tuple) -> np.dtype:
+    return np.dtype(list(fields), align=True)
+
+
+WORLD = _record(
+    ("time_of_day", np.int32),  # 0-23999; 0 sunrise, 6000 noon
+    ("weather", np.int32),  # WEATHERS
+    ("weather_ticks", np.int32),  # until the weather changes by itself, 0 = never
+    ("gamerule", np.int32, len(GAMERULES)),
+    ("key", np.int64),  # randomness.environment_key
+    ("episode", np.int64),  # episodes begun since the key was set, the first is 0
+    ("tick", np.int64),  # ticks since the episode's world was made
+)
+PLAYER = _record(
+    ("position", np.float64, 3),  # the feet
+    ("previous_position", np.float64, 3),  # at the start of the last tick; what is drawn
+    ("velocity", np.float64, 3),  # blocks per tick
+    ("yaw", np.float32),
+    ("pitch", np.float32),  # within +-90
+    ("on_ground", np.uint8),
+    ("sprinting", np.uint8),
+    ("sneaking", np.uint8),
+    ("jump_delay", np.int32),  # ticks before a held jump key jumps again
+    ("sprint_window", np.int32),  # ticks in which a second press of forward starts a sprint
+    ("fall_distance", np.float64),
+    ("spawn", np.float64, 3),  # where a dead player comes back
+    ("health", np.float32),  # 0-20
+    ("food", np.int32),  # 0-20
+    ("saturation", np.float32),  # used up before food is
+    ("exhaustion", np.float32),  # at 4 it costs a point of saturation or food
+    ("heal_ticks", np.int32),  # ticks towards the next natural healing
+    ("hurt_ticks", np.int32),  # counts down from 10 after damage; the view tilts
+    ("immune_ticks", np.int32),  # counts down from 20 after damage; above 10 only more damage counts
+    ("last_damage", np.float32),  # of the hit that opened the window
+    ("air", np.int32),  # 300 above water, bubbles; drowns below 0
+    ("fire_ticks", np.int32),  # ticks left on fire
+    ("in_water", np.uint8),  # whether the body touches water
+    ("dig_block", np.int64, 3),  # the block being mined
+    ("dig_progress", np.float32),  # 0 to 1; the block breaks at 1
+    ("dig_delay", np.int32),  # ticks until the next block can be begun
+    ("miss_ticks", np.int32),  # ticks in which a held attack does nothing, after a click on nothing
+    ("use_delay", np.int32),  # ticks until a held use key acts again
+    ("eat_ticks", np.int32),  # ticks into eating what is in the hand
+    ("attack_ticks", np.int32),  # ticks since the last swing, the attack's charge
+    ("swing_ticks", np.int32),  # 0 = arm at rest, else ticks into the 6-tick swing
+    ("selected", np.int32),  # hotbar slot 0-8
+    ("held_item", np.int32),  # item in hand at the last tick; a change restarts the attack's charge
+    ("inventory_item", np.int32, INVENTORY_SLOTS),  # item ids, 0 = empty
+    ("inventory_count", np.int32, INVENTORY_SLOTS),
+    ("inventory_damage", np.int32, INVENTORY_SLOTS),  # uses that a tool has behind it
+    ("gui_open", np.uint8),  # whether the inventory screen is open
+    ("cursor", np.float32, 2),  # x, y in the window of 640 x 360, of the open screen's cursor
+    ("cursor_item", np.int32),  # the stack that hangs on the cursor
+    ("cursor_count", np.int32),
+    ("cursor_damage", np.int32),
+    ("effect_ticks", np.int32, len(EFFECTS)),  # ticks left, 0 = none
+    ("effect_amplifier", np.int32, len(EFFECTS)),  # level - 1
+    ("pressed", np.uint8, 20),  # buttons of the last tick, for rising edges
+)
+MOB = _record(
+    ("kind", np.uint8),  # 0 = free
+    ("position", np.float64, 3),  # the feet
+    ("previous_position", np.float64, 3),
+    ("velocity", np.float64, 3),
+    ("yaw", np.float32),  # of the body, and of the movement
+    ("head_yaw", np.float32),  # absolute
+    ("head_pitch", np.float32),
+    ("on_ground", np.uint8),
+    ("fall_distance", np.float64),
+    ("health", np.float32),
+    ("hurt_ticks", np.int32),  # counts down from 20 after a hit; above 10 it is immune, and red
+    ("last_damage", np.float32),  # of the hit that opened the window
+    ("panic_ticks", np.int32),  # counts down from 100 after a hit
+    ("death_ticks", np.int32),  # 0 = alive, else ticks lying, removed at 20
+    ("goal", np.uint8),  # what it does now, mobs.GOAL_*
+    ("goal_ticks", np.int32),  # ticks the goal may still take
+    ("target", np.float64, 3),  # where the goal leads
+    ("walk", np.float32),  # distance walked, drives the legs
+    ("age", np.int32),  # ticks; below 0 it is a baby
+    ("natural", np.uint8),  # came by itself, so it may despawn
+    ("variant", np.uint8),  # of sheep: colour (blocks.COLOURS) | 16 when shorn
+    ("timer", np.int32),  # ticks to a chicken's next egg, a skeleton's next arrow, a sheep's meal
+    ("fire_ticks", np.int32),
+)
+ARROW = _record(
+    ("ticks", np.int32),  # ticks it exists, 0 = free
+    ("position", np.float64, 3),
+    ("previous_position", np.float64, 3),
+    ("velocity", np.float64, 3),
+    ("stuck", np.uint8),  # in a block
+)
+DROP = _record(
+    ("item", np.int32),  # 0 = free
+    ("count", np.int32),
+    ("damage", np.int32),
+    ("position", np.float64, 3),  # middle of the bottom
+    ("previous_position", np.float64, 3),
+    ("velocity", np.float64, 3),
+    ("age", np.int32),  # gone at 6000
+    ("delay", np.int32),  # ticks until it can be picked up
+    ("on_ground", np.uint8),
+)
+UPDATE = _record(
+    ("place", np.int32),  # block (x & mask, z & mask, y) as one index into voxels[n]
+    ("tick", np.int64),  # when it is due, -1 = free
+)
+STATISTICS = _record(
+    ("kill_entity", np.int32, len(MOBS)),  # kills by the player
+    ("mine_block", np.int32, NUM_BLOCKS),  # blocks broken by the player, by the first id of their name
+    ("pickup", np.int32, NUM_ITEMS),  # items picked up from the ground
+    ("use_item", np.int32, NUM_ITEMS),  # blocks placed, food eaten, hits and blocks dug with a tool
+    ("break_item", np.int32, NUM_ITEMS),  # tools used up
+    ("custom", np.int32, len(CUSTOM_STATISTICS)),
+    ("distance", np.float64),  # moved and not yet counted, in cm
+    ("mobs_refused", np.int32),  # summons for which no slot was free
+)
 
 
 class State(NamedTuple):
-    # world
     voxels: np.ndarray  # uint8 [N, S, S, H]: block ids, x then z then y
-    height: np.ndarray  # uint8 [N, S, S]: 1 + y of the highest block that is not air
-    time_of_day: np.ndarray  # int32 [N]: 0-23999; 0 sunrise, 6000 noon
-    # identity of the random numbers
-    key: np.ndarray  # int64 [N]: randomness.environment_key
-    episode: np.ndarray  # int64 [N]: episodes begun since the key was set, the first is 0
-    tick: np.ndarray  # int64 [N]: ticks since the episode's world was made
-    # player
-    position: np.ndarray  # float64 [N, 3]: the feet
-    previous_position: np.ndarray  # float64 [N, 3]: at the start of the last tick; what is drawn
-    velocity: np.ndarray  # float64 [N, 3]: blocks per tick
-    yaw: np.ndarray  # float32 [N]
-    pitch: np.ndarray  # float32 [N]: within +-90
-    on_ground: np.ndarray  # uint8 [N]
-    sprinting: np.ndarray  # uint8 [N]
-    sneaking: np.ndarray  # uint8 [N]
-    jump_delay: np.ndarray  # int32 [N]: ticks before a held jump key jumps again
-    sprint_window: np.ndarray  # int32 [N]: ticks in which a second press of forward starts a sprint
-    fall_distance: np.ndarray  # float64 [N]
-    spawn: np.ndarray  # float64 [N, 3]: where a dead player comes back
-    health: np.ndarray  # float32 [N]: 0-20
-    food: np.ndarray  # int32 [N]: 0-20
-    saturation: np.ndarray  # float32 [N]: used up before food is
-    exhaustion: np.ndarray  # float32 [N]: at 4 it costs a point of saturation or food
-    heal_ticks: np.ndarray  # int32 [N]: ticks towards the next natural healing
-    hurt_ticks: np.ndarray  # int32 [N]: counts down from 10 after damage; the view tilts
-    attack_ticks: np.ndarray  # int32 [N]: ticks since the last swing, the attack's charge
-    swing_ticks: np.ndarray  # int32 [N]: 0 = arm at rest, else ticks into the 6-tick swing
-    selected: np.ndarray  # int32 [N]: hotbar slot 0-8
-    held_item: np.ndarray  # int32 [N]: item in hand at the last tick; a change restarts the attack's charge
-    inventory_item: np.ndarray  # int32 [N, 41]: item ids, 0 = empty
-    inventory_count: np.ndarray  # int32 [N, 41]
-    effect_ticks: np.ndarray  # int32 [N, len(EFFECTS)]: ticks left, 0 = none
-    effect_amplifier: np.ndarray  # int32 [N, len(EFFECTS)]: level - 1
-    pressed: np.ndarray  # uint8 [N, 20]: buttons of the last tick, for rising edges
-    # mobs
-    mob_kind: np.ndarray  # uint8 [N, M]: 0 = free
-    mob_position: np.ndarray  # float64 [N, M, 3]: the feet
-    mob_previous_position: np.ndarray  # float64 [N, M, 3]
-    mob_velocity: np.ndarray  # float64 [N, M, 3]
-    mob_yaw: np.ndarray  # float32 [N, M]: of the body, and of the movement
-    mob_head_yaw: np.ndarray  # float32 [N, M]: absolute
-    mob_head_pitch: np.ndarray  # float32 [N, M]
-    mob_on_ground: np.ndarray  # uint8 [N, M]
-    mob_fall_distance: np.ndarray  # float64 [N, M]
-    mob_health: np.ndarray  # float32 [N, M]
-    mob_hurt_ticks: np.ndarray  # int32 [N, M]: counts down from 20 after a hit; above 10 it is immune, and red
-    mob_last_damage: np.ndarray  # float32 [N, M]: of the hit that opened the window
-    mob_panic_ticks: np.ndarray  # int32 [N, M]: counts down from 100 after a hit
-    mob_death_ticks: np.ndarray  # int32 [N, M]: 0 = alive, else ticks lying, removed at 20
-    mob_goal: np.ndarray  # uint8 [N, M]: what it does now, mobs.GOAL_*
-    mob_goal_ticks: np.ndarray  # int32 [N, M]: ticks the goal may still take
-    mob_target: np.ndarray  # float64 [N, M, 3]: where the goal leads
-    mob_walk: np.ndarray  # float32 [N, M]: distance walked, drives the legs
-    # statistics since the episode began, as Minecraft counts them
-    kill_entity: np.ndarray  # int32 [N, len(MOBS)]: kills by the player
-    damage_dealt: np.ndarray  # int32 [N]: in tenths of a health point
-    deaths: np.ndarray  # int32 [N]
-    jumps: np.ndarray  # int32 [N]
-    # what went wrong without stopping anything
-    mobs_refused: np.ndarray  # int32 [N]: summons for which no slot was free
+    height: np.ndarray  # uint8 [N, S, S]: 1 + y of the highest liquid or opaque block
+    cutouts: np.ndarray  # uint64 [N, S, S, H / 64]: bit y is set where a cutout block (blocks.py) is
+    light: np.ndarray  # uint8 [N, S, S, H]: sky light << 4 | block light, both 0-15
+    biome: np.ndarray  # uint8 [N, S, S]: terrain.BIOMES, per column
+    world: np.ndarray  # WORLD [N]
+    player: np.ndarray  # PLAYER [N]
+    mobs: np.ndarray  # MOB [N, M]
+    arrows: np.ndarray  # ARROW [N, MAX_ARROWS]
+    drops: np.ndarray  # DROP [N, MAX_DROPS]: item entities
+    updates: np.ndarray  # UPDATE [N, MAX_UPDATES]: of blocks
+    statistics: np.ndarray  # STATISTICS [N]: since the episode began, as Minecraft counts them
+
+
+# What the names of a record's fields begin with among the views.
+PREFIX = {"mobs": "mob_", "arrows": "arrow_", "drops": "drop_", "updates": "update_"}
+
+
+def views(state: State) -> dict[str, np.ndarray]:
+    """Every field as an array that shares the state's memory: ``health`` [N], ``mob_position`` [N, M, 3], ..."""
+    fields = {}
+    for name, array in state._asdict().items():
+        if array.dtype.names is None:
+            fields[name] = array
+        else:
+            prefix = PREFIX.get(name, "")
+            fields.update({prefix + field: np.asarray(array[field]) for field in array.dtype.names})
+    return fields
 
 
 def allocate(num_envs: int, max_mobs: int, world_size: int = WORLD_SIZE, world_height: int = WORLD_HEIGHT) -> State:
     """A State of zeros for ``num_envs`` environments with room for ``max_mobs`` mobs each."""
     if world_size & (world_size - 1) or world_height & (world_height - 1):
         raise ValueError(f"world_size={world_size} and world_height={world_height} must be powers of two")
-    n, m = num_envs, max_mobs
-    shapes = {
-        "voxels": ((n, world_size, world_size, world_height), np.uint8),
-        "height": ((n, world_size, world_size), np.uint8),
-        "time_of_day": ((n,), np.int32),
-        **{name: ((n,), np.int64) for name in ("key", "episode", "tick")},
-        **{name: ((n, 3), np.float64) for name in ("position", "previous_position", "velocity", "spawn")},
-        **{name: ((n,), np.float32) for name in ("yaw", "pitch", "health", "saturation", "exhaustion")},
-        **{name: ((n,), np.uint8) for name in ("on_ground", "sprinting", "sneaking")},
-        "fall_distance": ((n,), np.float64),
-        **{
-            name: ((n,), np.int32)
-            for name in (
-                *("jump_delay", "sprint_window", "food", "heal_ticks", "hurt_ticks", "attack_ticks", "swing_ticks"),
-                *("selected", "held_item"),
-                *("damage_dealt", "deaths", "jumps", "mobs_refused"),
-            )
-        },
-        **{name: ((n, INVENTORY_SLOTS), np.int32) for name in ("inventory_item", "inventory_count")},
-        **{name: ((n, len(EFFECTS)), np.int32) for name in ("effect_ticks", "effect_amplifier")},
-        "pressed": ((n, 20), np.uint8),
-        **{name: ((n, m), np.uint8) for name in ("mob_kind", "mob_on_ground", "mob_goal")},
-        **{
-            name: ((n, m, 3), np.float64)
-            for name in ("mob_position", "mob_previous_position", "mob_velocity", "mob_target")
-        },
-        **{
-            name: ((n, m), np.float32)
-            for name in ("mob_yaw", "mob_head_yaw", "mob_head_pitch", "mob_health", "mob_last_damage", "mob_walk")
-        },
-        "mob_fall_distance": ((n, m), np.float64),
-        **{
-            name: ((n, m), np.int32)
-            for name in ("mob_hurt_ticks", "mob_panic_ticks", "mob_death_ticks", "mob_goal_ticks")
-        },
-        "kill_entity": ((n, len(MOBS)), np.int32),
-    }
-    return State(**{name: np.zeros(*shapes[name]) for name in State._fields})
+    if world_height % WORD:
+        raise ValueError(f"world_height={world_height} must be a multiple of {WORD}")
+    n, size = num_envs, world_size
+
+    def records(dtype: np.dtype, *shape: int) -> np.recarray:
+        return np.zeros(shape, dtype).view(np.recarray)
+
+    return State(
+        voxels=np.zeros((n, size, size, world_height), np.uint8),
+        height=np.zeros((n, size, size), np.uint8),
+        cutouts=np.zeros((n, size, size, world_height // WORD), np.uint64),
+        light=np.zeros((n, size, size, world_height), np.uint8),
+        biome=np.zeros((n, size, size), np.uint8),
+        world=records(WORLD, n),
+        player=records(PLAYER, n),
+        mobs=records(MOB, n, max_mobs),
+        arrows=records(ARROW, n, MAX_ARROWS),
+        drops=records(DROP, n, MAX_DROPS),
+        updates=records(UPDATE, n, MAX_UPDATES),
+        statistics=records(STATISTICS, n),
+    )

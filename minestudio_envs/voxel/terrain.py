@@ -167,7 +167,7 @@ def generate(state, n, teleport_range):
     """
     voxels, height = state.voxels, state.height
     size = voxels.shape[1]
-    seed = hash2(hash2(state.key[n], state.episode[n]), STREAM_WORLD)
+    seed = hash2(hash2(state.world[n].key, state.world[n].episode), STREAM_WORLD)
     ground(seed, size, height, n)
     fill_columns(voxels, height, n)
     u, v = to_unit(mix(seed + np.uint64(STREAM_SPAWN))), to_unit(mix(seed + np.uint64(STREAM_SPAWN + 1)))
@@ -175,8 +175,8 @@ def generate(state, n, teleport_range):
     block_z = math.floor((float(v) - 0.5) * teleport_range)
     spawn_x, spawn_z = block_x & (size - 1), block_z & (size - 1)
     plant_trees(seed, voxels, height, n, spawn_x, spawn_z)
-    state.spawn[n, 0], state.spawn[n, 2] = block_x + 0.5, block_z + 0.5
-    state.spawn[n, 1] = float(height[n, spawn_x, spawn_z])
-    place_player(state, n, state.spawn[n, 0], state.spawn[n, 1], state.spawn[n, 2])
-    state.yaw[n] = np.float32(to_unit(mix(seed + np.uint64(STREAM_SPAWN + 2))) * 360.0 - 180.0)
-    state.pitch[n] = 0.0
+    state.player[n].spawn[0], state.player[n].spawn[2] = block_x + 0.5, block_z + 0.5
+    state.player[n].spawn[1] = float(height[n, spawn_x, spawn_z])
+    place_player(state, n, state.player[n].spawn[0], state.player[n].spawn[1], state.player[n].spawn[2])
+    state.player[n].yaw = np.float32(to_unit(mix(seed + np.uint64(STREAM_SPAWN + 2))) * 360.0 - 180.0)
+    state.player[n].pitch = 0.0

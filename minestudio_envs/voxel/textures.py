@@ -6,7 +6,7 @@ Colours aim at the average colours of the game's textures, so that an agent trai
 
 import numpy as np
 
-from minestudio_envs.voxel.items import ITEMS
+from minestudio_envs.voxel.items import ITEM_ID, ITEMS
 
 RGB = tuple[int, int, int]
 
@@ -138,6 +138,7 @@ OAK_BARK, OAK_WOOD, BIRCH_WOOD = (112, 88, 54), (160, 128, 78), (196, 178, 124)
 
 # name -> texture; the index of a name is the id used below and by the renderer
 BLOCK_TEXTURES = {
+    "missing": np.full((16, 16, 3), (200, 60, 200), np.uint8),
     "bedrock": bedrock(),
     "stone": stone(),
     "dirt": dirt(),
@@ -328,10 +329,15 @@ def item_sprite(name: str) -> np.ndarray:
         return cube_sprite(name)
     if name == "air":
         return np.zeros((16, 16, 4), np.uint8)
+    if name == "missing":
+        return np.full((16, 16, 4), (200, 60, 200, 255), np.uint8)
     raise KeyError(f"no sprite for the item {name!r}: draw one in textures.py")
 
 
-ITEM_SPRITES = [item_sprite(item.name) for item in ITEMS]
+# The items that have a picture of their own; any other shows the last one.
+PICTURES = ("air", *_SWORDS, "stick", *_DRAWINGS, *(b for b in BLOCK_FACES if b in ITEM_ID), "missing")
+ITEM_SPRITES = [item_sprite(name) for name in PICTURES]
+ITEM_PICTURE = np.array([PICTURES.index(n) if n in PICTURES else len(PICTURES) - 1 for n in ITEMS], np.int32)
 
 
 # HUD: the pieces of the game's GUI texture, by their places on a 640x360 screen at GUI scale 1
