@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from voxel_worlds import GROUND, flat_engine, play, put_block, put_player
+from numba import njit
+from voxel_worlds import GROUND, flat_engine, give_effect, play, put_block, put_player
 
-from minestudio_envs.voxel.blocks import DIRT, STONE
+from minestudio_envs.voxel.blocks import BLOCK_ID, DIRT, STONE
 from minestudio_envs.voxel.engine import VoxelEngine
 from minestudio_envs.voxel.items import ITEM_ID
-from minestudio_envs.voxel.state import DEATHS, EFFECT_ID, JUMP
+from minestudio_envs.voxel.physics import PIERCES, STOPPED_BY_ARMOUR, armoured, hurt_player
+from minestudio_envs.voxel.state import CUSTOM_ID, DEATHS, EFFECT_ID, GAMERULE_ID, JUMP
 
 
 @pytest.fixture(scope="module")
@@ -315,6 +317,433 @@ def test_effects_run_out(engine):
     assert engine.state.effect_ticks[0, EFFECT_ID["speed"]] == 1
     play(engine, ticks=3)
     assert engine.state.effect_ticks[0, EFFECT_ID["speed"]] == 0
+
+
+# WATER, LAVA, CLIMBING
+
+
+WATER, LAVA = BLOCK_ID["water[level=0]"], BLOCK_ID["lava[level=0]"]
+
+
+def fill(engine, block, low=GROUND, high=GROUND + 12):
+    """Fills the world with a block from ``low`` up to ``high``."""
+    engine.state.voxels[..., low:high] = block
+    engine.state.height[...] = high
+
+
+def test_every_number_of_a_jump_even_below_its_start(engine):
+    put_player(engine, 0.5, GROUND + 10, 0.5)
+    engine.state.on_ground[0] = 1
+    heights = np.append(play(engine, "jump")[:, 1], play(engine, ticks=13)[:, 1]) - GROUND - 10
+    expected = [0.42, 0.7532, 1.0013, 1.1661, 1.2492, 1.2522, 1.1768, 1.0244, 0.7967, 0.4952, 0.1213]
+    np.testing.assert_allclose(heights, [*expected, -0.3235, -0.8379, -1.4203], atol=6e-5)
+
+
+def test_diagonal_speeds_in_metres_per_second(engine):
+    for buttons, speed in ((("forward", "left"), 4.405), (("forward", "left", "sprint"), 5.727)):
+        put_player(engine, 0.5, GROUND, 0.5)
+        positions = play(engine, *buttons, ticks=80)
+        assert np.hypot(*(positions[-1] - positions[-21])[[0, 2]]) == pytest.approx(speed, abs=2e-3)
+        play(engine, ticks=20)
+
+
+def test_sinking_rising_and_wading(engine):
+    fill(engine, WATER, high=GROUND + 25)
+    put_player(engine, 0.5, GROUND + 20, 0.5)
+    sunk = np.diff(play(engine, ticks=60)[:, 1])
+    assert sunk[-1] == pytest.approx(-0.025, abs=1e-4)
+    risen = np.diff(play(engine, "jump", ticks=40)[:, 1])
+    assert risen[-1] == pytest.approx(0.175, abs=1e-4)
+    put_player(engine, 0.5, GROUND + 10, 0.5)
+    way = distances(play(engine, "forward", ticks=60), (0.5, 0, 0.5))
+    assert way[-1] == pytest.approx(0.098, abs=1e-5)
+    sunk = np.diff(play(engine, "sneak", ticks=40)[:, 1])
+    assert sunk[-1] == pytest.approx(-0.04 - 0.185 + 0.0, abs=1e-3)
+
+
+def test_sprinting_under_water_swims_where_it_looks(engine):
+    fill(engine, WATER, high=GROUND + 25)
+    put_player(engine, 0.5, GROUND + 10, 0.5)
+    play(engine, ticks=3)
+    way = distances(play(engine, "forward", "sprint", ticks=80), (0.5, 0, 0.5))
+    assert engine.state.sprinting[0] and way[-1] == pytest.approx(0.196, abs=1e-4)
+    assert engine.state.custom[0, CUSTOM_ID["swim_one_cm"]] > 1000
+    engine.state.pitch[0] = -60
+    assert np.diff(play(engine, "forward", "sprint", ticks=10)[:, 1])[-1] > 0.05
+
+
+def test_no_sprint_with_the_head_above_water(engine):
+    fill(engine, WATER, high=GROUND + 1)
+    play(engine, "forward", "sprint", ticks=10)
+    assert not engine.state.sprinting[0] and engine.state.in_water[0]
+
+
+def test_who_swims_keeps_afloat_and_climbs_out_at_an_edge(engine):
+    fill(engine, WATER, low=GROUND - 5, high=GROUND)
+    engine.state.voxels[:, :, 4:16, GROUND - 5 : GROUND] = STONE
+    put_player(engine, 0.5, GROUND - 1, 0.5)
+    heights = play(engine, "jump", ticks=100)[-40:, 1]
+    assert heights.min() > GROUND - 1.2 and heights.max() < GROUND + 0.3
+    positions = play(engine, "jump", "forward", ticks=80)
+    assert positions[-1, 2] > 4 and positions[-1, 1] >= GROUND
+
+
+def test_no_fall_damage_into_water_and_a_fifth_on_hay(engine):
+    fill(engine, WATER, high=GROUND + 1)
+    put_player(engine, 0.5, GROUND + 25, 0.5)
+    play(engine, ticks=80)
+    assert engine.state.health[0] == 20
+    fill(engine, 0, high=GROUND + 1)
+    engine.state.voxels[..., GROUND - 1] = BLOCK_ID["hay_block"]
+    engine.state.food[0], engine.state.saturation[0] = 17, 0
+    put_player(engine, 0.5, GROUND + 13, 0.5)
+    play(engine, ticks=60)
+    assert engine.state.health[0] == 18  # (13 - 3) / 5
+    assert engine.state.custom[0, CUSTOM_ID["fall_one_cm"]] == 1200  # the last tick's way does not count
+    assert engine.state.custom[0, CUSTOM_ID["damage_taken"]] == 20
+
+
+def test_flowing_water_pushes(engine):
+    for x in range(-4, 5):
+        for z in range(-2, 4):
+            put_block(engine, x, GROUND, z, BLOCK_ID[f"water[level={min(7, x + 4)}]"])
+    put_player(engine, -1.5, GROUND, 0.5)
+    x = play(engine, ticks=40)[:, 0]
+    assert x[-1] > 0 and np.diff(x).max() < 0.08
+    assert np.diff(x)[5:20].max() == pytest.approx(0.014 / (1 - 0.8), abs=0.01)
+
+
+def test_drowning(engine):
+    state = engine.state
+    fill(engine, WATER)
+    put_player(engine, 0.5, GROUND, 0.5)
+    state.food[0] = 17
+    play(engine, ticks=300)
+    assert state.air[0] == 0 and state.health[0] == 20
+    play(engine, ticks=19)
+    assert state.health[0] == 20
+    play(engine)
+    assert state.health[0] == 18 and state.air[0] == 0
+    play(engine, ticks=20)
+    assert state.health[0] == 16
+    give_effect(engine, "water_breathing")
+    play(engine, ticks=60)
+    assert state.health[0] == 16
+    fill(engine, 0)
+    play(engine)
+    before = state.air[0]
+    play(engine)
+    assert state.air[0] == before + 4
+    play(engine, ticks=80)
+    assert state.air[0] == 300
+
+
+def test_game_rules_against_damage(engine):
+    state = engine.state
+    for rule in ("fallDamage", "fireDamage", "drowningDamage"):
+        state.gamerule[0, GAMERULE_ID[rule]] = 0
+    put_player(engine, 0.5, GROUND + 20, 0.5)
+    play(engine, ticks=60)
+    fill(engine, WATER)
+    play(engine, ticks=400)
+    fill(engine, LAVA)
+    play(engine, ticks=40)
+    assert state.health[0] == 20
+
+
+def test_lava_burns_and_water_puts_the_fire_out(engine):
+    state = engine.state
+    state.food[0] = 17
+    fill(engine, LAVA)
+    put_player(engine, 0.5, GROUND + 6, 0.5)
+    play(engine)
+    assert state.health[0] == 16 and state.fire_ticks[0] == 300
+    play(engine, ticks=9)
+    assert state.health[0] == 16
+    play(engine)
+    assert state.health[0] == 12
+    sunk = np.diff(play(engine, ticks=15)[:, 1])
+    assert sunk[-1] == pytest.approx(-0.04, abs=1e-4)
+    state.health[0] = 20
+    fill(engine, 0)
+    put_player(engine, 0.5, GROUND, 0.5)
+    play(engine, ticks=100)
+    assert state.health[0] == 16 and state.fire_ticks[0] == 200
+    fill(engine, WATER, high=GROUND + 1)
+    play(engine, ticks=30)
+    assert state.health[0] == 16 and state.fire_ticks[0] == 0
+
+
+def test_fire_resistance(engine):
+    give_effect(engine, "fire_resistance")
+    fill(engine, LAVA)
+    play(engine, ticks=50)
+    assert engine.state.health[0] == 20
+
+
+def test_ladders_and_vines(engine):
+    state = engine.state
+    for name in ("ladder[facing=north]", "vine[facing=north]"):
+        for y in range(GROUND, GROUND + 10):
+            put_block(engine, 0, y, 1)
+            put_block(engine, 0, y, 0, BLOCK_ID[name])
+        put_player(engine, 0.5, GROUND, 0.5)
+        up = np.diff(play(engine, "forward", ticks=30)[:, 1])
+        assert up[-1] == pytest.approx(0.1176, abs=1e-6)  # 2.35 m/s
+        down = np.diff(play(engine, ticks=10)[:, 1])
+        assert down[-1] == pytest.approx(-0.15)
+        assert np.diff(play(engine, "sneak", ticks=10)[:, 1])[2:].max() == 0
+        sideways = distances(play(engine, "left", "sneak", ticks=2), state.position[0])
+        assert sideways.max() <= 0.15
+        put_player(engine, 0.5, GROUND + 8, 0.5)
+        play(engine, ticks=80)
+        assert state.health[0] == 20 and state.position[0, 1] == GROUND
+
+
+def test_cobwebs_hold(engine):
+    fill(engine, BLOCK_ID["cobweb"], high=GROUND + 4)
+    put_player(engine, 0.5, GROUND + 2, 0.5)
+    positions = play(engine, "forward", ticks=10)
+    assert np.diff(positions[:, 1])[-1] == pytest.approx(-0.0784 * 0.05, abs=1e-6)
+    assert distances(positions, positions[0])[-1] <= 0.0246
+    put_player(engine, 0.5, GROUND + 30, 0.5)
+    play(engine, ticks=200)
+    assert engine.state.health[0] == 20
+
+
+def test_ice_and_soul_sand(engine):
+    for block, speed in (("ice", 0.20785), ("packed_ice", 0.20785), ("soul_sand", 0.12538)):
+        engine.state.voxels[..., GROUND - 1] = BLOCK_ID[block]
+        put_player(engine, 0.5, GROUND, 0.5)
+        way = distances(play(engine, "forward", ticks=150), (0.5, 0, 0.5))
+        assert way[-1] == pytest.approx(speed, abs=2e-5), block
+    assert way[0] == pytest.approx(0.098, abs=1e-6)
+
+
+def test_cactus_pricks(engine):
+    state = engine.state
+    state.food[0] = 17
+    put_block(engine, 0, GROUND, 2, BLOCK_ID["cactus"])
+    play(engine, "forward", ticks=6)
+    assert state.health[0] == 20
+    play(engine, "forward", ticks=10)
+    assert state.health[0] == 19
+    play(engine, "forward", ticks=10)
+    assert state.health[0] == 18
+    assert state.custom[0, CUSTOM_ID["damage_taken"]] == 20
+    assert state.exhaustion[0] == pytest.approx(0.2, abs=1e-6)
+
+
+def test_a_head_in_stone_suffocates_and_in_leaves_or_glass_does_not(engine):
+    state = engine.state
+    state.food[0] = 17
+    for block, damage in (("oak_leaves", 0), ("glass", 0), ("stone", 3)):
+        put_block(engine, 0, GROUND + 1, 0, BLOCK_ID[block])
+        put_player(engine, 0.5, GROUND, 0.5)
+        play(engine, ticks=30)
+        assert state.health[0] == 20 - damage
+
+
+# HURT
+
+
+@njit
+def _hurt(player, tables, amount, x, z, pierces):
+    hurt_player(player, 0, tables, amount, x, z, pierces)
+
+
+def hurt(engine, amount, x=np.nan, z=np.nan, pierces=STOPPED_BY_ARMOUR):
+    _hurt(engine.arrays.player, engine.tables, float(amount), float(x), float(z), pierces)
+
+
+@pytest.mark.parametrize(
+    ("damage", "points", "toughness", "taken"),
+    [(4, 0, 0, 4), (4, 15, 0, 1.92), (10, 20, 8, 3), (4, 7, 0, 3.2), (100, 20, 0, 84), (1, 20, 12, 0.208)],
+)
+def test_what_armour_lets_through(damage, points, toughness, taken):
+    least = max(points / 5, points - damage / (2 + toughness / 4))
+    assert taken == pytest.approx(damage * (1 - min(20, least) / 25), abs=1e-6)
+    assert armoured.py_func(damage, points, toughness) == pytest.approx(taken, abs=1e-6)
+
+
+def wear_all(engine, material):
+    for slot, part in enumerate(("boots", "leggings", "chestplate", "helmet")):
+        engine.state.inventory_item[0, 36 + slot] = ITEM_ID[f"{material}_{part}"]
+        engine.state.inventory_count[0, 36 + slot] = 1
+
+
+@pytest.mark.parametrize(
+    ("material", "taken"), [("iron", 1.92), ("diamond", 0.96), ("leather", 3.2), ("netherite", 0.928)]
+)
+def test_worn_armour_helps_and_wears(engine, material, taken):
+    wear_all(engine, material)
+    hurt(engine, 4)
+    assert 20 - engine.state.health[0] == pytest.approx(taken, abs=1e-5)
+    engine.state.food[0] = 17
+    play(engine)
+    assert engine.state.inventory_damage[0, 36:40].tolist() == [1] * 4
+    play(engine, ticks=20)
+    hurt(engine, 4, pierces=PIERCES)
+    assert engine.state.health[0] < 20 - taken - 3.9
+
+
+def test_used_up_armour_breaks(engine):
+    wear_all(engine, "leather")
+    engine.state.inventory_damage[0, 36] = 61  # of 65
+    hurt(engine, 12)
+    play(engine)
+    assert engine.state.inventory_count[0, 36:40].tolist() == [1, 1, 1, 1]
+    assert engine.state.inventory_damage[0, 36:40].tolist() == [64, 3, 3, 3]
+    play(engine, ticks=20)
+    hurt(engine, 4)
+    play(engine)
+    assert engine.state.inventory_count[0, 36:40].tolist() == [0, 1, 1, 1]
+    assert engine.state.break_item[0, ITEM_ID["leather_boots"]] == 1
+
+
+def test_within_ten_ticks_only_what_is_more_than_the_last_hit_counts(engine):
+    state = engine.state
+    state.food[0] = 17
+    hurt(engine, 4)
+    assert state.health[0] == 16 and state.hurt_ticks[0] == 10
+    hurt(engine, 3)
+    hurt(engine, 4)
+    assert state.health[0] == 16
+    play(engine, ticks=5)
+    hurt(engine, 6)
+    assert state.health[0] == 14
+    play(engine, ticks=4)
+    hurt(engine, 6)
+    assert state.health[0] == 14
+    play(engine)
+    hurt(engine, 6)
+    assert state.health[0] == 8
+    play(engine)
+    assert state.custom[0, CUSTOM_ID["damage_taken"]] == 120
+
+
+def test_a_hit_knocks_back_away_from_its_source(engine):
+    hurt(engine, 1, 0.5, 3.5)
+    np.testing.assert_allclose(engine.state.velocity[0], (0, 0.4 - 0.0784 / 2, -0.4), atol=1e-6)
+    play(engine, ticks=20)
+    put_player(engine, 0.5, GROUND, 0.5)
+    hurt(engine, 1)
+    assert engine.state.velocity[0, 0] == 0 and engine.state.velocity[0, 2] == 0
+
+
+def test_resistance_and_absorption(engine):
+    state = engine.state
+    give_effect(engine, "resistance", 1)
+    hurt(engine, 10)
+    assert state.health[0] == pytest.approx(14)
+    state.effect_ticks[0] = 0
+    play(engine, ticks=20)
+    state.health[0], state.absorption[0] = 20, 4
+    hurt(engine, 3)
+    assert state.health[0] == 20 and state.absorption[0] == 1
+    play(engine, ticks=20)
+    hurt(engine, 3)
+    assert state.health[0] == 18 and state.absorption[0] == 0
+
+
+def test_poison_leaves_one_health_point_and_regeneration_heals(engine):
+    state = engine.state
+    state.food[0] = 17
+    state.health[0] = 3
+    give_effect(engine, "poison")
+    play(engine, ticks=400)
+    assert state.health[0] == 1
+    state.effect_ticks[0] = 0
+    give_effect(engine, "regeneration", ticks=100)
+    play(engine, ticks=100)
+    assert state.health[0] == 3
+
+
+def test_slow_falling(engine):
+    give_effect(engine, "slow_falling")
+    put_player(engine, 0.5, GROUND + 200, 0.5)
+    assert np.diff(play(engine, ticks=300)[:, 1])[-1] == pytest.approx(-0.01 * 0.98 / 0.02, abs=0.01)
+    play(engine, ticks=300)
+    assert engine.state.on_ground[0]
+    assert engine.state.health[0] == 20
+
+
+# HUNGER
+
+
+def test_effort_uses_up_saturation_then_food_then_health(engine):
+    state = engine.state
+    state.exhaustion[0], state.saturation[0] = 4.1, 1
+    play(engine)
+    assert (state.saturation[0], state.food[0]) == (0, 20) and state.exhaustion[0] == pytest.approx(0.1)
+    state.exhaustion[0] = 4.1
+    play(engine)
+    assert state.food[0] == 19
+    state.food[0] = 0
+    play(engine, ticks=80)
+    assert state.health[0] == 19
+    play(engine, ticks=80 * 18)
+    assert state.health[0] == 1
+    play(engine, ticks=80)
+    assert state.custom[0, DEATHS] == 1  # difficulty hard
+
+
+def test_what_motion_costs(engine):
+    state = engine.state
+    play(engine, "forward", ticks=40)
+    assert state.exhaustion[0] == 0  # walking is free
+    play(engine, "jump")
+    assert state.exhaustion[0] == pytest.approx(0.05)
+    play(engine, ticks=30)
+    play(engine, "forward", "sprint", ticks=100)
+    way = state.custom[0, CUSTOM_ID["sprint_one_cm"]]
+    assert state.exhaustion[0] == pytest.approx(0.05 + 0.001 * way, abs=1e-3)
+    before = state.exhaustion[0]
+    play(engine, "forward", "sprint", "jump")
+    assert state.exhaustion[0] == pytest.approx(before + 0.2, abs=1e-5)
+
+
+def test_the_hunger_effect(engine):
+    give_effect(engine, "hunger", 1)
+    play(engine, ticks=100)
+    assert engine.state.exhaustion[0] == pytest.approx(100 * 0.005 * 2, abs=1e-4)
+
+
+def test_no_natural_healing_without_the_game_rule(engine):
+    engine.state.gamerule[0, GAMERULE_ID["naturalRegeneration"]] = 0
+    engine.state.health[0] = 10
+    play(engine, ticks=100)
+    assert engine.state.health[0] == 10
+
+
+# STATISTICS
+
+
+def test_distances_and_times_are_counted(engine):
+    state = engine.state
+    custom = lambda name: int(state.custom[0, CUSTOM_ID[name]])  # noqa: E731
+    before = {name: custom(name) for name in ("play_one_minute", "time_since_death")}
+    play(engine, "forward", ticks=60)
+    play(engine, ticks=20)
+    assert custom("walk_one_cm") == pytest.approx(100 * (state.position[0, 2] - 0.5), abs=40)
+    steady = custom("walk_one_cm")
+    play(engine, "forward", "sneak", ticks=40)
+    assert custom("walk_one_cm") == steady
+    assert custom("crouch_one_cm") == pytest.approx(40 * 6, abs=20) and custom("sneak_time") == 40
+    play(engine, ticks=20)
+    play(engine, "forward", "sprint", ticks=40)
+    assert custom("sprint_one_cm") == pytest.approx(40 * 28, abs=60)
+    assert custom("play_one_minute") - before["play_one_minute"] == 180
+    assert custom("time_since_death") - before["time_since_death"] == 180
+    state.health[0] = 0
+    play(engine)
+    assert custom("time_since_death") == 0 and custom("deaths") == 1
+    fill(engine, WATER)
+    play(engine, "forward", ticks=40)
+    assert custom("walk_under_water_one_cm") > 200 and custom("swim_one_cm") == 0
+
+
+# ANYTHING
 
 
 def inside_a_block(state, n, shrink=1e-6):

@@ -4,7 +4,8 @@ import numpy as np
 
 from minestudio_envs.voxel.blocks import BEDROCK, GRASS_BLOCK, STONE
 from minestudio_envs.voxel.engine import VoxelEngine
-from minestudio_envs.voxel.state import COW
+from minestudio_envs.voxel.items import ITEM_ID, ITEMS
+from minestudio_envs.voxel.state import COW, EFFECT_ID
 
 BUTTONS = ("attack", "back", "forward", "jump", "left", "right", "sneak", "sprint", "use", "drop", "inventory")
 BUTTONS = (*BUTTONS, *(f"hotbar.{i}" for i in range(1, 10)))
@@ -70,3 +71,27 @@ def play(engine, *buttons, camera=(0.0, 0.0), reset=False, ticks=1):
         engine.tick(pressed, camera, np.full(engine.num_envs, reset))
         positions.append(engine.state.position[0].copy())
     return np.array(positions)
+
+
+def hold(engine, item, count=1, slot=0, ticks=1):
+    """Puts an item into the hotbar's slot ``slot`` and takes it into the hand; None empties the slot."""
+    state = engine.state
+    state.inventory_item[:, slot], state.inventory_count[:, slot] = (ITEM_ID[item], count) if item else (0, 0)
+    state.inventory_damage[:, slot] = 0
+    state.selected[:] = slot
+    play(engine, ticks=ticks)
+
+
+def lying(engine, n=0):
+    """Item entities as (name, count)."""
+    state = engine.state
+    return [(ITEMS[i], int(c)) for i, c in zip(state.drop_item[n], state.drop_count[n], strict=True) if i]
+
+
+def remove_drops(engine):
+    engine.state.drop_item[:] = 0
+
+
+def give_effect(engine, effect, amplifier=0, ticks=100_000):
+    engine.state.effect_ticks[:, EFFECT_ID[effect]] = ticks
+    engine.state.effect_amplifier[:, EFFECT_ID[effect]] = amplifier

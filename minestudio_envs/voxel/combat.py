@@ -105,7 +105,7 @@ def strike(state, n, tables, target):
     exhaust(state.player, n, 0.1)
     tool = tables.item_tool[item]
     if tool != NO_TOOL:
-        slot = state.player[n].selected
+        slot = int(state.player[n].selected)
         state.statistics[n].use_item[item] += 1
         wear(state.player, state.statistics, n, tables.item_durability, slot, 1 if tool == SWORD else 2)
     view_x, view_z = -math.sin(state.player[n].yaw * DEGREES), math.cos(state.player[n].yaw * DEGREES)

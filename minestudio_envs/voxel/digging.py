@@ -73,7 +73,7 @@ def progress_per_tick(voxels, player, n, tables, block):
         return 0.0
     if hardness == 0.0:
         return 1.0
-    item = player[n].inventory_item[player[n].selected]
+    item = int(player[n].inventory_item[player[n].selected])
     speed = dig_speed(tables, item, block)
     haste, fatigue = effect_level(player, n, HASTE), effect_level(player, n, MINING_FATIGUE)
     if haste > 0:
@@ -136,8 +136,8 @@ def break_block(state, n, tables, x, y, z):
 
     Without the right tool there is no drop, and neither statistic nor effort: so the game has it.
     """
-    block, slot = block_at(state.voxels, n, x, y, z), state.player[n].selected
-    item = state.player[n].inventory_item[slot]
+    block, slot = block_at(state.voxels, n, x, y, z), int(state.player[n].selected)
+    item = int(state.player[n].inventory_item[slot])
     tool = tables.item_tool[item]
     if block == AIR or y < 0:
         return

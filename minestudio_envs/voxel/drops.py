@@ -137,11 +137,11 @@ def drop_loot(state, n, tables, block, tool, x, y, z):
     places = random_bits(key, episode, tick, stream)
     chances = random_bits(key, episode, tick, stream + (1 << 14))
     if tool == SHEARS and tables.block_sheared_item[block] != 0:
-        item, count = tables.block_sheared_item[block], tables.block_sheared_count[block]
+        item, count = int(tables.block_sheared_item[block]), int(tables.block_sheared_count[block])
         drop_in_block(state, n, item, count, x, y, z, places)
         return
-    item, chance = tables.block_drop_item[block], tables.block_drop_chance[block]
-    least, most = tables.block_drop_least[block], tables.block_drop_most[block]
+    item, chance = int(tables.block_drop_item[block]), tables.block_drop_chance[block]
+    least, most = int(tables.block_drop_least[block]), int(tables.block_drop_most[block])
     if block == GRAVEL and draw(chances, 0) < FLINT_CHANCE:
         item = FLINT
     if draw(chances, 1) < chance:
@@ -283,8 +283,8 @@ def pick_up(drops, player, statistics, n, i, stack_size):
         and abs(drops[n, i].position[2] - player[n].position[2]) < side
         and -PICK_UP_UP - DROP_HEIGHT < y < height + PICK_UP_UP
     ):
-        count, item = drops[n, i].count, drops[n, i]["item"]
-        left = add_item(player, n, stack_size, item, count, drops[n, i].damage)
+        count, item = int(drops[n, i].count), int(drops[n, i]["item"])
+        left = add_item(player, n, stack_size, item, count, int(drops[n, i].damage))
         statistics[n].pickup[item] += count - left
         drops[n, i].count = left
         if left == 0:

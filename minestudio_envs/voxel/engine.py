@@ -69,7 +69,7 @@ def tick(state, n, tables, pressed, camera, idle):
         turn_camera(state, n, camera[0], camera[1])
         select_hotbar(state, n, pressed)
         if pressed[DROP] and not state.player[n].pressed[DROP]:
-            throw_from(state, n, state.player[n].selected, 1)
+            throw_from(state, n, int(state.player[n].selected), 1)
         act(state, n, tables, pressed)
     for axis in range(3):
         state.player[n].previous_position[axis] = state.player[n].position[axis]

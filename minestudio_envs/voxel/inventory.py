@@ -1,4 +1,8 @@
-"""What the player carries: taking from stacks, wear of tools and armour."""
+"""What the player carries: taking from stacks, wear of tools and armour.
+
+Fields of 32 bits go into ``int()`` before they are handed on: for every mix of integer types that a function is called
+with, numba compiles it anew.
+"""
 
 from minestudio_envs.voxel.drops import OFFHAND, throw
 from minestudio_envs.voxel.items import INVENTORY_SLOTS
@@ -27,7 +31,7 @@ def take(player, n, slot, count):
 @device_function
 def wear(player, statistics, n, item_durability, slot, uses):
     """Wears the tool or the armour in a slot by ``uses``; used up it is gone and counts as broken."""
-    item = player[n].inventory_item[slot]
+    item = int(player[n].inventory_item[slot])
     if item_durability[item] == 0:
         return
     player[n].inventory_damage[slot] += uses
@@ -41,9 +45,9 @@ def wear(player, statistics, n, item_durability, slot, uses):
 def throw_from(state, n, slot, count):
     """Throws ``count`` items of a slot along the view."""
     if state.player[n].inventory_count[slot] > 0:
-        count = min(count, state.player[n].inventory_count[slot])
-        damage = state.player[n].inventory_damage[slot]
-        throw(state, n, state.player[n].inventory_item[slot], count, damage, slot, False)
+        count = min(count, int(state.player[n].inventory_count[slot]))
+        item, damage = int(state.player[n].inventory_item[slot]), int(state.player[n].inventory_damage[slot])
+        throw(state, n, item, count, damage, slot, False)
         take(state.player, n, slot, count)
 
 
@@ -52,10 +56,10 @@ def throw_everything(state, n):
     """A dead player's things fall about."""
     for slot in range(INVENTORY_SLOTS):
         if state.player[n].inventory_count[slot] > 0:
-            item, count = state.player[n].inventory_item[slot], state.player[n].inventory_count[slot]
-            throw(state, n, item, count, state.player[n].inventory_damage[slot], slot, True)
+            item, count = int(state.player[n].inventory_item[slot]), int(state.player[n].inventory_count[slot])
+            throw(state, n, item, count, int(state.player[n].inventory_damage[slot]), slot, True)
             clear_slot(state.player, n, slot)
     if state.player[n].cursor_count > 0:
-        item, count = state.player[n].cursor_item, state.player[n].cursor_count
-        throw(state, n, item, count, state.player[n].cursor_damage, CURSOR, True)
+        item, count = int(state.player[n].cursor_item), int(state.player[n].cursor_count)
+        throw(state, n, item, count, int(state.player[n].cursor_damage), CURSOR, True)
         state.player[n].cursor_item = state.player[n].cursor_count = state.player[n].cursor_damage = 0

@@ -495,7 +495,7 @@ def land(state, n, tables, x, y, z, fall, jump_boost):
     if block_at(state.voxels, n, math.floor(x), math.floor(y - 0.2), math.floor(z)) == HAY:
         damage *= HAY_FALL
     if damage > 0.0 and state.world[n].gamerule[FALL_DAMAGE]:
-        hurt_player(state.player, n, tables, math.ceil(damage), math.nan, math.nan, PIERCES)
+        hurt_player(state.player, n, tables, float(math.ceil(damage)), math.nan, math.nan, PIERCES)
 
 
 @device_function
@@ -591,7 +591,7 @@ def act_on_body(player, n, tables, effect, left, amplifier):
     elif effect == HUNGER:
         exhaust(player, n, 0.005 * (amplifier + 1))
     elif effect == INSTANT_HEALTH:
-        heal(player, n, 4 << min(amplifier, 20))
+        heal(player, n, float(4 << min(amplifier, 20)))
     elif effect == INSTANT_DAMAGE:
         hurt_player(player, n, tables, float(6 << min(amplifier, 20)), math.nan, math.nan, PIERCES)
     elif effect == SATURATION:
@@ -621,8 +621,8 @@ def tick_body(state, n, tables):
     if wounded and state.player[n].saturation > 0.0 and state.player[n].food >= MAX_FOOD:
         if wait >= 10:
             spent = min(state.player[n].saturation, np.float32(6.0))
-            heal(state.player, n, spent / np.float32(6.0))
-            exhaust(state.player, n, spent)
+            heal(state.player, n, float(spent) / 6.0)
+            exhaust(state.player, n, float(spent))
             wait = 0
     elif wounded and state.player[n].food >= 18:
         if wait >= 80:

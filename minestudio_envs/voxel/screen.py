@@ -72,11 +72,12 @@ def room_for(tables, slot, item):
 def left_click(player, n, tables, slot):
     """Takes the stack up, puts the cursor's down, adds it to an equal one, or swaps the two."""
     item, count, damage = (
-        player[n].inventory_item[slot],
-        player[n].inventory_count[slot],
-        player[n].inventory_damage[slot],
+        int(player[n].inventory_item[slot]),
+        int(player[n].inventory_count[slot]),
+        int(player[n].inventory_damage[slot]),
     )
-    held, held_count, held_damage = player[n].cursor_item, player[n].cursor_count, player[n].cursor_damage
+    held, held_count = int(player[n].cursor_item), int(player[n].cursor_count)
+    held_damage = int(player[n].cursor_damage)
     if held_count > 0:
         room = room_for(tables, slot, held)
         if count == 0 or (item == held and damage == held_damage and room > 1):
@@ -97,11 +98,11 @@ def left_click(player, n, tables, slot):
 def right_click(player, n, tables, slot):
     """Takes the larger half of a stack, or puts one item down; unequal stacks swap."""
     item, count, damage = (
-        player[n].inventory_item[slot],
-        player[n].inventory_count[slot],
-        player[n].inventory_damage[slot],
+        int(player[n].inventory_item[slot]),
+        int(player[n].inventory_count[slot]),
+        int(player[n].inventory_damage[slot]),
     )
-    held, held_damage = player[n].cursor_item, player[n].cursor_damage
+    held, held_damage = int(player[n].cursor_item), int(player[n].cursor_damage)
     if player[n].cursor_count == 0:
         half = (count + 1) // 2
         if half > 0:
@@ -133,11 +134,11 @@ def lose_from_cursor(player, n, count):
 @device_function
 def move_into(player, n, tables, slot, first, last):
     """Moves a slot's stack into slots first..last: equal stacks, then the first empty slot."""
-    item, damage = player[n].inventory_item[slot], player[n].inventory_damage[slot]
+    item, damage = int(player[n].inventory_item[slot]), int(player[n].inventory_damage[slot])
     size = tables.stack_size[item]
     for empty in range(2):
         for other in range(first, last + 1):
-            count = player[n].inventory_count[slot]
+            count = int(player[n].inventory_count[slot])
             if count == 0 or other == slot:
                 continue
             same = player[n].inventory_item[other] == item and player[n].inventory_damage[other] == damage and size > 1
@@ -151,7 +152,7 @@ def move_into(player, n, tables, slot, first, last):
 @device_function
 def shift_click(player, n, tables, slot):
     """Sends a stack to where it belongs: armour on, else between hotbar and main slots."""
-    item = player[n].inventory_item[slot]
+    item = int(player[n].inventory_item[slot])
     if player[n].inventory_count[slot] == 0:
         return
     worn = int(tables.item_armour_slot[item])
@@ -160,7 +161,7 @@ def shift_click(player, n, tables, slot):
         move_into(player, n, tables, slot, 0, 8)
         return
     if worn != 0 and player[n].inventory_count[worn] == 0:
-        put(player, n, worn, item, 1, player[n].inventory_damage[slot])
+        put(player, n, worn, item, 1, int(player[n].inventory_damage[slot]))
         take(player, n, slot, 1)
     elif item == SHIELD and player[n].inventory_count[OFFHAND] == 0:
         move_into(player, n, tables, slot, OFFHAND, OFFHAND)
@@ -191,8 +192,9 @@ def swap_with_hotbar(player, n, tables, slot, hotbar):
 @device_function
 def throw_cursor(state, n, count):
     if state.player[n].cursor_count > 0:
-        count = min(count, state.player[n].cursor_count)
-        throw(state, n, state.player[n].cursor_item, count, state.player[n].cursor_damage, CURSOR, False)
+        item, damage = int(state.player[n].cursor_item), int(state.player[n].cursor_damage)
+        count = min(count, int(state.player[n].cursor_count))
+        throw(state, n, item, count, damage, CURSOR, False)
         lose_from_cursor(state.player, n, count)
 
 
@@ -202,9 +204,9 @@ def close_screen(state, n, tables):
     state.player[n].gui_open = 0
     if state.player[n].cursor_count > 0:
         item, count, damage = (
-            state.player[n].cursor_item,
-            state.player[n].cursor_count,
-            state.player[n].cursor_damage,
+            int(state.player[n].cursor_item),
+            int(state.player[n].cursor_count),
+            int(state.player[n].cursor_damage),
         )
         left = add_item(state.player, n, tables.stack_size, item, count, damage)
         lose_from_cursor(state.player, n, count - left)
@@ -231,7 +233,7 @@ def tick_open_screen(state, n, tables, pressed, camera):
         if not pressed[button] or player[n].pressed[button]:
             continue
         if slot == OUTSIDE:
-            throw_cursor(state, n, player[n].cursor_count if button == ATTACK else 1)
+            throw_cursor(state, n, int(player[n].cursor_count) if button == ATTACK else 1)
         elif slot >= 0:
             if pressed[SNEAK]:
                 shift_click(player, n, tables, slot)

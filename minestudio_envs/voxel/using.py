@@ -193,7 +193,7 @@ def step_out(x, y, z, side):
 @device_function
 def place(state, n, tables, slot, x, y, z, side):
     """Places the block in a slot onto a block's side."""
-    item = state.player[n].inventory_item[slot]
+    item = int(state.player[n].inventory_item[slot])
     block = int(tables.item_block[item])
     aimed = block_at(state.voxels, n, x, y, z)
     if not tables.block_replaceable[aimed] or tables.block_first[aimed] == block:
@@ -248,7 +248,7 @@ def give_back(state, n, tables, slot, item):
 @device_function
 def use_bucket(state, n, tables, slot, ex, ey, ez, dx, dy, dz):
     """Fills a bucket at a source or empties one."""
-    item = state.player[n].inventory_item[slot]
+    item = int(state.player[n].inventory_item[slot])
     _, x, y, z, side = pick_block(
         state.voxels, n, tables.block_outline, ex, ey, ez, dx, dy, dz, LIQUID_REACH, item == BUCKET or item == LILY_PAD
     )
@@ -283,13 +283,13 @@ def use_bucket(state, n, tables, slot, ex, ey, ez, dx, dy, dz):
 @device_function
 def use_on_mob(state, n, tables, slot, m):
     """Shears a sheep or milks a cow."""
-    item, kind = state.player[n].inventory_item[slot], state.mobs[n, m].kind
+    item, kind = int(state.player[n].inventory_item[slot]), int(state.mobs[n, m].kind)
     if state.mobs[n, m].health <= 0.0 or state.mobs[n, m].age < 0:
         return PASS
     if kind == SHEEP and tables.item_tool[item] == SHEARS and not state.mobs[n, m].variant & SHORN:
         key, episode, tick = state.world[n].key, state.world[n].episode, state.world[n].tick
         bits = random_bits(key, episode, tick, STREAM_EAT + 1)
-        wool = WHITE_WOOL + (state.mobs[n, m].variant & COLOUR)
+        wool = WHITE_WOOL + (int(state.mobs[n, m].variant) & COLOUR)
         x, y, z = state.mobs[n, m].position[0], state.mobs[n, m].position[1] + 1.0, state.mobs[n, m].position[2]
         vx, vy, vz = 0.2 * draw(bits, 1) - 0.1, 0.2 + 0.05 * draw(bits, 2), 0.2 * draw(bits, 3) - 0.1
         drop_item(state, n, wool, 1 + int(3.0 * draw(bits, 0)), 0, x, y, z, vx, vy, vz)
@@ -305,7 +305,7 @@ def use_on_mob(state, n, tables, slot, m):
 @device_function
 def can_eat(player, n, item_food, slot):
     """Whether the item in a slot can be eaten now: some even with a full stomach."""
-    item = player[n].inventory_item[slot]
+    item = int(player[n].inventory_item[slot])
     if item_food[item] == 0 or item == CAKE:
         return False
     always = item == GOLDEN_APPLE or item == ENCHANTED_APPLE or item == CHORUS_FRUIT or item == HONEY_BOTTLE
@@ -316,7 +316,7 @@ def can_eat(player, n, item_food, slot):
 def eat(state, n, tables, slot):
     """The end of a meal."""
     player = state.player
-    item = player[n].inventory_item[slot]
+    item = int(player[n].inventory_item[slot])
     player[n].food = min(MAX_FOOD, player[n].food + tables.item_food[item])
     player[n].saturation = min(np.float32(player[n].food), player[n].saturation + tables.item_saturation[item])
     state.statistics[n].use_item[item] += 1
@@ -353,7 +353,7 @@ def eat(state, n, tables, slot):
 def go_on_eating(state, n, tables):
     """A tick of a meal; it ends without effect when the hand holds something else."""
     player = state.player
-    slot = player[n].selected
+    slot = int(player[n].selected)
     if not can_eat(player, n, tables.item_food, slot):
         slot = OFFHAND
     if player[n].held_item != player[n].inventory_item[player[n].selected] or not can_eat(
@@ -371,7 +371,7 @@ def go_on_eating(state, n, tables):
 def use_slot(state, n, tables, slot, seen, x, y, z, side):
     """Uses what is in a slot on the mob ``seen`` (-1: none), else on the block's side, else by itself."""
     player = state.player
-    item = player[n].inventory_item[slot]
+    item = int(player[n].inventory_item[slot])
     if seen >= 0:
         result = use_on_mob(state, n, tables, slot, seen)
         if result != PASS:
@@ -406,7 +406,7 @@ def use_slot(state, n, tables, slot, seen, x, y, z, side):
 def use(state, n, tables, seen, x, y, z, side):
     """A use click: with the hand, then with the offhand. Returns whether the arm swings."""
     state.player[n].use_delay = USE_EVERY
-    result = use_slot(state, n, tables, state.player[n].selected, seen, x, y, z, side)
+    result = use_slot(state, n, tables, int(state.player[n].selected), seen, x, y, z, side)
     if result == PASS and state.player[n].inventory_count[OFFHAND] > 0:
         result = use_slot(state, n, tables, OFFHAND, seen, x, y, z, side)
     return result == DONE
