@@ -21,11 +21,11 @@ from minestudio_envs.voxel.mobs import (
     GOAL_WANDER,
     PANIC_TICKS,
     SHORN,
-    draw,
     more_bits,
 )
 from minestudio_envs.voxel.physics import DEGREES, eye_height, hurt_player, wrap_degrees
 from minestudio_envs.voxel.projectiles import HARD_DAMAGE, shoot_arrow
+from minestudio_envs.voxel.randomness import draw
 from minestudio_envs.voxel.state import GAMERULE_ID, SHEEP, SKELETON, ZOMBIE
 from minestudio_envs.voxel.world import change_block
 

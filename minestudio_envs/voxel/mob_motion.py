@@ -37,7 +37,6 @@ from minestudio_envs.voxel.mobs import (
     GOAL_PANIC,
     GOAL_WANDER,
     body,
-    draw,
     hurt_by_world,
     leave_loot,
     more_bits,
@@ -58,7 +57,7 @@ from minestudio_envs.voxel.physics import (
     VERTICAL_DRAG,
     still,
 )
-from minestudio_envs.voxel.randomness import STREAM_MOB, hash2, stream_bits, tick_bits
+from minestudio_envs.voxel.randomness import STREAM_MOB, draw, hash2, stream_bits, tick_bits
 from minestudio_envs.voxel.state import CHICKEN, SKELETON, ZOMBIE
 
 ARRIVED = 0.5  # horizontal distance at which a target counts as reached
@@ -66,6 +65,7 @@ BODY_TURN, STRAFE_TURN = 90.0, 30.0  # degrees per tick
 DEEPEST_STEP_DOWN = 3
 DETOUR_TICKS, DETOUR_YAW, BLOCKED = 20, 90.0, 0.25  # BLOCKED: part of the way's square below which it is
 STRAFE_SPEED, STRAFE_INPUT, STRAFE_TICKS = 0.25, 0.5, 64  # a skeleton changes sides after about so many ticks
+TOUCH = 1e-5  # blocks by which a move must be shortened to be a collision
 PUSH = 0.05  # speed given by each of two overlapping bodies to the other in each one's tick
 
 WATER_SPEED, WATER_DRAG, WATER_GRAVITY = 0.02, 0.8, 0.005
@@ -217,7 +217,7 @@ def move_mob(state, n, m, tables, bits, feet, distance):
     # MOVE
     mx, my, mz = move_box(voxels, n, block_height, x, y, z, half, height, STEP_HEIGHT, on_ground, vx, vy, vz)
     drag = GROUND_DRAG if on_ground else AIR_DRAG
-    hit_wall = mx != vx or mz != vz
+    hit_wall = abs(mx - vx) > TOUCH or abs(mz - vz) > TOUCH
     blocked = hit_wall and mx * mx + mz * mz < BLOCKED * (vx * vx + vz * vz)
     on_ground = my != vy and vy < 0.0
     x, y, z = x + mx, y + my, z + mz

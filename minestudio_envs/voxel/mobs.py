@@ -13,7 +13,7 @@ from minestudio_envs.voxel.drops import drop_item
 from minestudio_envs.voxel.game_data import ENTITIES
 from minestudio_envs.voxel.items import ITEM_ID, NUM_ITEMS
 from minestudio_envs.voxel.jit import device_function
-from minestudio_envs.voxel.randomness import mix
+from minestudio_envs.voxel.randomness import draw, mix
 from minestudio_envs.voxel.state import (
     CHICKEN,
     CUSTOM_ID,
@@ -117,12 +117,6 @@ _first = 0
 for _colour, _count in _SHEEP_COLOURS.items():
     SHEEP_COLOUR[_first : _first + _count] = COLOURS.index(_colour)
     _first += _count
-
-
-@device_function
-def draw(bits, which):
-    """The ``which``-th (0-3) of the four numbers in [0, 1) that 64 random bits hold."""
-    return float((bits >> np.uint64(16 * which)) & np.uint64(0xFFFF)) * 2.0**-16
 
 
 @device_function

@@ -7,9 +7,9 @@ import numpy as np
 from minestudio_envs.voxel.blocks import FIRST_LIQUID, LAST_WATER
 from minestudio_envs.voxel.collision import block_at, is_free, ray_to_box, ray_to_solid
 from minestudio_envs.voxel.jit import device_function, inlined_function
-from minestudio_envs.voxel.mobs import body, count_kill, draw, hurt_mob, knock_back
+from minestudio_envs.voxel.mobs import body, count_kill, hurt_mob, knock_back
 from minestudio_envs.voxel.physics import PLAYER_HALF_WIDTH, SNEAKING_HEIGHT, STANDING_HEIGHT, hurt_player
-from minestudio_envs.voxel.randomness import STREAM_ARROW, random_bits
+from minestudio_envs.voxel.randomness import STREAM_ARROW, draw, random_bits
 
 ARROW_GRAVITY, ARROW_DRAG, ARROW_WATER_DRAG = 0.05, 0.99, 0.6
 ARROW_STAYS = 1200  # ticks in a block

@@ -9,8 +9,8 @@ from minestudio_envs.voxel.blocks import AIR, BEDROCK, FIRST_LIQUID, FIRST_OPAQU
 from minestudio_envs.voxel.collision import block_at, is_free
 from minestudio_envs.voxel.jit import device_function, inlined_function
 from minestudio_envs.voxel.light import light_at, sky_darkening
-from minestudio_envs.voxel.mobs import BABY_AGE, FIRST_MONSTER, draw, more_bits, spawn_natural
-from minestudio_envs.voxel.randomness import STREAM_NATURAL_SPAWN, random_bits
+from minestudio_envs.voxel.mobs import BABY_AGE, FIRST_MONSTER, more_bits, spawn_natural
+from minestudio_envs.voxel.randomness import STREAM_NATURAL_SPAWN, draw, random_bits
 from minestudio_envs.voxel.state import CHICKEN, COW, GAMERULE_ID, PIG, SHEEP, SKELETON, ZOMBIE
 
 DO_MOB_SPAWNING = GAMERULE_ID["doMobSpawning"]
