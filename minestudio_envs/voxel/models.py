@@ -375,13 +375,14 @@ def face_points(low: np.ndarray, high: np.ndarray, face: int) -> np.ndarray:
     return points
 
 
-def build_models() -> ModelTables:
-    kinds = NUM_MODELS
+def build_models(variants: bool = False) -> ModelTables:
+    """The tables of the models of MOBS, or (``variants``) of all NUM_MODELS."""
+    kinds = NUM_MODELS if variants else len(MOBS)
     box, moves = np.zeros((kinds, MAX_BOXES, 9), np.float32), np.zeros((kinds, MAX_BOXES), np.int32)
     count, skin_start = np.zeros(kinds, np.int32), np.zeros((kinds, MAX_BOXES, 6), np.int32)
     skin: list[np.ndarray] = []
     total = 0
-    for kind, (boxes, paint) in MODELS.items():
+    for kind, (boxes, paint) in list(MODELS.items())[: kinds - 1]:
         count[kind] = len(boxes)
         for i, part in enumerate(boxes):
             box[kind, i] = (*part.low, *part.high, *part.pivot)

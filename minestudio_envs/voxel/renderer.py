@@ -19,8 +19,7 @@ from numba import njit
 from minestudio_envs.voxel import hud, textures
 from minestudio_envs.voxel.blocks import AIR, BLOCK_NAME, FIRST_LIQUID
 from minestudio_envs.voxel.jit import device_function, inlined_function
-from minestudio_envs.voxel.mobs import GOAL_ATTACK
-from minestudio_envs.voxel.models import MAX_BOXES, box_angles, build_models, model_of
+from minestudio_envs.voxel.models import HEAD, LEG, MAX_BOXES, OPPOSITE_LEG, build_models
 from minestudio_envs.voxel.physics import eye_height
 
 F = np.float32
@@ -594,14 +593,10 @@ def make_parts(state, assets, n, frame, rows, columns, parts):
         step_z = state.mobs[n, m].position[2] - state.mobs[n, m].previous_position[2]
         stride = min(F(4) * np.sqrt(F(step_x * step_x + step_z * step_z)), ONE)
         swing = F(1.4) * stride * np.cos(state.mobs[n, m].walk * F(4 * 0.6662))
-        head_turn = (state.mobs[n, m].head_yaw - state.mobs[n, m].yaw) * RADIANS
-        head_pitch = state.mobs[n, m].head_pitch * RADIANS
-        attacking = state.mobs[n, m].goal == GOAL_ATTACK
-        model = model_of(kind, state.mobs[n, m].variant)
 
-        for box in range(-1, assets.model_count[model]):
+        for box in range(-1, assets.model_count[kind]):
             part = parts[count]
-            part[PART_KIND], part[PART_BOX], part[PART_FOG], part[PART_RED] = F(model), F(box), fog, F(red)
+            part[PART_KIND], part[PART_BOX], part[PART_FOG], part[PART_RED] = F(kind), F(box), fog, F(red)
             sin_a = sin_b = ZERO
             cos_a = cos_b = ONE
             if box == SHADOW:
@@ -615,16 +610,22 @@ def make_parts(state, assets, n, frame, rows, columns, parts):
                 pivot_x = pivot_y = pivot_z = ZERO
             else:
                 for axis in range(3):
-                    part[PART_LOW + axis] = assets.model_box[model, box, axis]
-                    part[PART_HIGH + axis] = assets.model_box[model, box, 3 + axis]
+                    part[PART_LOW + axis] = assets.model_box[kind, box, axis]
+                    part[PART_HIGH + axis] = assets.model_box[kind, box, 3 + axis]
                 pivot_x, pivot_y, pivot_z = (
-                    assets.model_box[model, box, 6],
-                    assets.model_box[model, box, 7],
-                    assets.model_box[model, box, 8],
+                    assets.model_box[kind, box, 6],
+                    assets.model_box[kind, box, 7],
+                    assets.model_box[kind, box, 8],
                 )
-                moves = assets.model_moves[model, box]
-                a, b = box_angles(moves, swing, head_turn, head_pitch, attacking)
-                sin_a, cos_a, sin_b, cos_b = np.sin(a), np.cos(a), np.sin(b), np.cos(b)
+                moves = assets.model_moves[kind, box]
+                if moves == HEAD:
+                    a = (state.mobs[n, m].head_yaw - state.mobs[n, m].yaw) * RADIANS
+                    b = state.mobs[n, m].head_pitch * RADIANS
+                    sin_a, cos_a, sin_b, cos_b = np.sin(a), np.cos(a), np.sin(b), np.cos(b)
+                elif moves == LEG:
+                    sin_b, cos_b = np.sin(swing), np.cos(swing)
+                elif moves == OPPOSITE_LEG:
+                    sin_b, cos_b = -np.sin(swing), np.cos(swing)
 
             # The box's axes and pivot in the world; the matrix takes the world to the box's texels.
             x_axis = _turn(cos_a, ZERO, sin_a, sin_roll, cos_roll, sin_yaw, cos_yaw)
