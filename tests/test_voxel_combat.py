@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from voxel_worlds import GROUND, flat_engine, play, put_block, put_cow, put_player
+from voxel_worlds import GROUND, flat_engine, give_effect, plain, play, put_block, put_cow, put_player
 
+from minestudio_envs.voxel.combat import charge
 from minestudio_envs.voxel.items import ITEM_ID
-from minestudio_envs.voxel.state import COW, DAMAGE_DEALT, EFFECT_ID
+from minestudio_envs.voxel.state import COW, CUSTOM_ID, DAMAGE_DEALT, EFFECT_ID
 
 
 @pytest.fixture(scope="module")
@@ -253,3 +254,65 @@ def test_a_dying_cow_counts_once_and_leaves_after_twenty_ticks(engine):
         seen.append(int(state.mob_kind[0, 0]))
     assert state.kill_entity[0, COW] == 1
     assert seen == [COW] * 19 + [0] * 6
+
+
+@pytest.mark.parametrize(
+    ("charge_ticks", "factors"),
+    [
+        (5.0, [0.208, 0.272, 0.4, 0.592, 0.848, 1, 1, 1, 1, 1, 1, 1, 1, 1]),
+        (12.5, [0.201, 0.212, 0.232, 0.263, 0.304, 0.355, 0.416, 0.488, 0.57, 0.662, 0.764, 0.877, 1, 1]),
+    ],
+)
+def test_damage_by_ticks_since_the_last_swing(engine, charge_ticks, factors):
+    item = ITEM_ID["air"] if charge_ticks == 5 else ITEM_ID["iron_sword"]
+    assert engine.tables.attack_charge_ticks[item] == charge_ticks
+    for ticks, factor in enumerate(factors):
+        assert 0.2 + 0.8 * plain(charge)(ticks, charge_ticks) ** 2 == pytest.approx(factor, abs=5.1e-4)
+
+
+WEAPONS = {
+    "wooden_sword": (4, 1), "stone_sword": (5, 1), "iron_sword": (6, 1), "golden_sword": (4, 1),
+    "diamond_sword": (7, 1), "netherite_sword": (8, 1), "wooden_axe": (7, 2), "golden_axe": (7, 2),
+    "stone_axe": (9, 2), "iron_axe": (9, 2), "diamond_axe": (9, 2), "netherite_axe": (10, 2), "stick": (1, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("item", WEAPONS)
+def test_damage_and_wear_of_weapons(engine, item):
+    state = engine.state
+    damage, wear = WEAPONS[item]
+    hold(engine, item)
+    play(engine, ticks=20)
+    put_cow(engine, 0, 0.5, GROUND, 2.5, health=20)
+    put_player(engine, 0.5, GROUND, 0.5, pitch=20)
+    play(engine, "attack")
+    assert 20 - state.mob_health[0, 0] == pytest.approx(damage)
+    assert state.inventory_damage[0, 0] == wear
+    assert state.use_item[0, ITEM_ID[item]] == (wear > 0)
+    state.inventory_damage[0, 0] = max(0, int(engine.tables.item_durability[ITEM_ID[item]]) - 1)
+    play(engine, ticks=30)
+    pin_cow(engine)
+    play(engine, "attack")
+    assert state.break_item[0, ITEM_ID[item]] == (wear > 0)
+    assert (state.inventory_item[0, 0] == 0) == (wear > 0)
+
+
+def test_kills_of_any_mob_are_counted_together(engine):
+    give_effect(engine, "strength", 10)
+    put_player(engine, 0.5, GROUND, 0.5, pitch=20)
+    for kill in range(1, 4):
+        put_cow(engine, 0, 0.5, GROUND, 2.5)
+        play(engine, "attack")
+        play(engine, ticks=25)
+        assert engine.state.custom[0, CUSTOM_ID["mob_kills"]] == kill
+
+
+def test_a_held_button_mines_what_is_behind_a_dead_cow(engine):
+    put_cow(engine, 0, 0.5, GROUND, 2.0, health=1)
+    put_player(engine, 0.5, GROUND, 0.5, pitch=25)
+    for y in (GROUND, GROUND + 1):
+        put_block(engine, 0, y, 3)
+    for _ in range(30):
+        pin_cow(engine, z=2.0)
+        play(engine, "attack")
+    assert engine.state.kill_entity[0, COW] == 1 and engine.state.dig_progress[0] > 0

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from voxel_worlds import GROUND, flat_engine, give_effect, hold, lying, play, put_block, put_player, remove_drops
+from voxel_worlds import GROUND, give_effect, hold, lying, play, put_block, put_player, quiet_engine, remove_drops
 
 from minestudio_envs.voxel.blocks import BLOCK_ID, BLOCK_NAME, NAMED_BLOCK, NUM_BLOCKS
 from minestudio_envs.voxel.items import BLOCK_ITEM, DURABILITY, ITEM_ID, ITEMS
@@ -13,7 +13,7 @@ PLACE = (0, GROUND + 1, 2)  # of the block that is mined, straight before the ey
 
 @pytest.fixture(scope="module")
 def shared():
-    engine = flat_engine()
+    engine = quiet_engine()
     return engine, engine.snapshot()
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numba import njit
-from voxel_worlds import GROUND, flat_engine, hold, lying, play, put_block, put_player
+from voxel_worlds import GROUND, hold, lying, play, put_block, put_player, quiet_engine
 
 from minestudio_envs.voxel.blocks import BLOCK_ID
 from minestudio_envs.voxel.drops import drop_item
@@ -18,7 +18,7 @@ def _drop(state, item, count, x, y, z):
 
 @pytest.fixture(scope="module")
 def shared():
-    engine = flat_engine()
+    engine = quiet_engine()
     return engine, engine.snapshot()
 
 

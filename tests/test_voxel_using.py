@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from voxel_worlds import GROUND, flat_engine, give_effect, hold, lying, play, put_block, put_cow, put_player
+from voxel_worlds import GROUND, give_effect, hold, lying, play, put_block, put_cow, put_player, quiet_engine
 
 from minestudio_envs.voxel.blocks import BLOCK_ID
 from minestudio_envs.voxel.items import ITEM_ID, ITEMS
@@ -13,7 +13,7 @@ WATER, LAVA = BLOCK_ID["water[level=0]"], BLOCK_ID["lava[level=0]"]
 
 @pytest.fixture(scope="module")
 def shared():
-    engine = flat_engine()
+    engine = quiet_engine()
     return engine, engine.snapshot()
 
 

@@ -6,7 +6,7 @@ from minestudio_envs.voxel.blocks import BEDROCK, GRASS_BLOCK, STONE
 from minestudio_envs.voxel.engine import VoxelEngine
 from minestudio_envs.voxel.items import ITEM_ID, ITEMS
 from minestudio_envs.voxel.mobs import MOB_KINDS
-from minestudio_envs.voxel.state import COW, EFFECT_ID
+from minestudio_envs.voxel.state import COW, EFFECT_ID, GAMERULE_ID
 
 BUTTONS = ("attack", "back", "forward", "jump", "left", "right", "sneak", "sprint", "use", "drop", "inventory")
 BUTTONS = (*BUTTONS, *(f"hotbar.{i}" for i in range(1, 10)))
@@ -101,3 +101,15 @@ def remove_drops(engine):
 def give_effect(engine, effect, amplifier=0, ticks=100_000):
     engine.state.effect_ticks[:, EFFECT_ID[effect]] = ticks
     engine.state.effect_amplifier[:, EFFECT_ID[effect]] = amplifier
+
+
+def quiet_engine():
+    """A flat world in which no mob comes by itself."""
+    engine = flat_engine()
+    engine.state.gamerule[:, GAMERULE_ID["doMobSpawning"]] = 0
+    return engine
+
+
+def plain(function):
+    """A compiled function as plain Python."""
+    return getattr(function, "py_func", function)
