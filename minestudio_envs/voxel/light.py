@@ -18,3 +18,8 @@ def light_at(light, height, n, x, y, z):
 def sky_darkening(time_of_day, weather):
     """Levels that night and weather take from sky light, 0-11."""
     return 0
+
+
+@device_function
+def light_world(state, n):
+    """Sky and block light of a world just made."""
