@@ -116,8 +116,8 @@ def begin_episode(state, n, tables, settings):
 def advance(state, n, tables, program, settings, pressed, camera, reset):
     """One step of environment ``n``: a tick (``reset[n]`` 0), all that a reset consists of (1), or nothing (2).
 
-    ``settings`` int64 [3 + B]: empty_frames, teleport_range, start_time, the biomes to begin in. The last rows of ``pressed`` and ``camera``
-    belong to no environment: they are the no-op that a reset's ticks run with.
+    ``settings`` int64 [3 + B]: empty_frames, teleport_range, start_time, the biomes to begin in. The last rows of
+    ``pressed`` and ``camera`` belong to no environment: they are the no-op that a reset's ticks run with.
     """
     ticks, action, first_row = 1, n, 1
     if reset[n] == HOLD:

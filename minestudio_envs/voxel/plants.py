@@ -15,18 +15,15 @@ from minestudio_envs.voxel.biomes import (
 )
 from minestudio_envs.voxel.blocks import (
     AIR,
-    BIRCH_LEAVES,
-    BIRCH_LOG,
     BLOCK_ID,
     DIRT,
+    FACINGS,
     FIRST_OPAQUE,
     GRASS_BLOCK,
-    OAK_LEAVES,
-    OAK_LOG,
     WATER,
 )
 from minestudio_envs.voxel.columns import build, ground_of, put_cutout, surface_index
-from minestudio_envs.voxel.jit import device_function
+from minestudio_envs.voxel.jit import device_function, inlined_function
 from minestudio_envs.voxel.noise import noise, torus_offset
 from minestudio_envs.voxel.randomness import hash2, mix, to_unit
 
@@ -44,10 +41,10 @@ BIRCH_CHANCE = 0.2
 CLEARING, FOREST_CLEARING = 7.0, 5.0  # blocks around the spawn without a trunk
 LEAF_RADIUS = 2
 SPRUCE_RADII = np.array([0, 1, 1, 2, 1, 2, 2, 1], np.int64)  # of the layers of leaves, from the top
-SPRUCE_LOG, SPRUCE_LEAVES = BLOCK_ID["spruce_log"], BLOCK_ID["spruce_leaves"]
-ACACIA_LOG, ACACIA_LEAVES = BLOCK_ID["acacia_log"], BLOCK_ID["acacia_leaves"]
-VINE_NORTH, VINE_SOUTH = BLOCK_ID["vine[facing=north]"], BLOCK_ID["vine[facing=south]"]
-VINE_WEST, VINE_EAST = BLOCK_ID["vine[facing=west]"], BLOCK_ID["vine[facing=east]"]
+_WOOD = ("oak", "birch", "spruce", "acacia", "oak")
+LOGS = np.array([BLOCK_ID[f"{wood}_log"] for wood in _WOOD], np.int64)
+LEAVES = np.array([BLOCK_ID[f"{wood}_leaves"] for wood in _WOOD], np.int64)
+VINES = np.array([BLOCK_ID[f"vine[facing={facing}]"] for facing in FACINGS], np.int64)
 TALLEST_TREE = 10
 
 # PLANTS
@@ -80,6 +77,8 @@ for _biome, _plants in _PLANTS.items():
     for _i, (_plant, _share) in enumerate(_plants.items()):
         _sum += _share
         PLANTS[BIOMES.index(_biome), _i] = BLOCK_ID.get(_plant, _plant), _sum
+PATCHINESS = 0.9  # 0: plants are spread evenly
+MOST_PLANTS = np.array([sum(_PLANTS[biome].values()) * (1 + PATCHINESS) for biome in BIOMES], np.int64)
 LILY_PADS, SUGAR_CANES = 160, 400  # of 4096 columns of shallow water in swamps, of shores
 SNOW_LINE = 0.8  # of the way from the sea to the highest peaks
 PUMPKIN_CHANCE = 1 / 32  # of a patch per chunk
@@ -96,147 +95,120 @@ def is_soil(block):
 
 
 @device_function
-def leaf(state, n, x, z, y, block):
-    mask = state.voxels.shape[1] - 1
-    if state.voxels[n, x & mask, z & mask, y] == AIR:
-        build(state, n, x, z, y, block, True)
+def tree_size(kind, bits):
+    """(logs, layers of leaves, logs of an acacia's straight part) of a tree.
 
-
-@device_function
-def leaf_layer(state, n, x, z, y, radius, corners, block, coin):
-    """A square of leaves; of its corners ``corners``: 0 none, 1 each by chance, 2 all. Returns the next random bits."""
-    for dx in range(-radius, radius + 1):
-        for dz in range(-radius, radius + 1):
-            if abs(dx) == radius and abs(dz) == radius and radius > 0:
-                coin = mix(coin + np.uint64(1))
-                if corners == 0 or (corners == 1 and coin & np.uint64(1)):
-                    continue
-            leaf(state, n, x + dx, z + dz, y, block)
-    return coin
-
-
-@device_function
-def trunk(state, n, x, z, y, length, block):
-    for i in range(length):
-        build(state, n, x, z, y + i, block, False)
-
-
-@device_function
-def grow_oak(state, n, x, z, base, birch, bits):
-    """Minecraft's small oak or birch.
-
-    A trunk of 4-6 (birch 5-7) logs; from one block above it down, leaves in a cross, a 3x3 and two 5x5 layers whose
-    corners are there half of the time.
+    Oak and birch: 4-6 or 5-7 logs, four layers. Spruce: 6-8 logs, a cone of leaves down to the first or second log.
+    Acacia: a trunk that bends to one side and carries a flat crown, often a branch with a smaller one to another side.
     """
-    length = (5 if birch else 4) + np.int64((bits >> np.uint64(8)) % np.uint64(3))
-    log, leaves = (BIRCH_LOG, BIRCH_LEAVES) if birch else (OAK_LOG, OAK_LEAVES)
-    coin = bits
-    for layer in range(4):
-        radius = 1 if layer < 2 else LEAF_RADIUS
-        coin = leaf_layer(state, n, x, z, base + length - layer, radius, 1 if layer else 0, leaves, coin)
-    trunk(state, n, x, z, base, length, log)
+    draw = np.int64((bits >> np.uint64(8)) % np.uint64(3))
+    coin = np.int64((bits >> np.uint64(16)) & np.uint64(1))
+    if kind == SPRUCE:
+        return 6 + draw, 6 + draw - coin, 0
+    if kind == ACACIA:
+        branch = np.int64((bits >> np.uint64(24)) & np.uint64(1))
+        straight = 2 + (draw & 1)
+        return straight + 2 + coin + 2 * branch, 2 + 2 * branch, straight
+    if kind == SWAMP_OAK:
+        return 5 + (draw & 1), 4, 0
+    return (5 if kind == BIRCH else 4) + draw, 4, 0
 
 
 @device_function
-def grow_spruce(state, n, x, z, base, bits):
-    """A cone: 6-8 logs, a tip above them, layers that widen and narrow again down to the second log."""
-    length = 6 + np.int64((bits >> np.uint64(8)) % np.uint64(3))
-    for layer in range(length - np.int64((bits >> np.uint64(16)) & np.uint64(1))):
-        radius = SPRUCE_RADII[layer]
-        leaf_layer(state, n, x, z, base + length - layer, radius, 0, SPRUCE_LEAVES, bits)
-    trunk(state, n, x, z, base, length, SPRUCE_LOG)
-
-
-@device_function
-def acacia_crown(state, n, x, z, y, radius):
-    """A flat disc of leaves around the last log, a smaller one above it."""
-    leaf_layer(state, n, x, z, y, radius, 0, ACACIA_LEAVES, np.uint64(0))
-    leaf_layer(state, n, x, z, y + 1, radius - 1, 0, ACACIA_LEAVES, np.uint64(0))
-
-
-@device_function
-def grow_acacia(state, n, x, z, base, bits):
-    """A trunk that bends to one side and carries a flat crown; often a shorter branch to another side."""
-    straight, bent = (
-        2 + np.int64((bits >> np.uint64(8)) % np.uint64(2)),
-        2 + np.int64((bits >> np.uint64(12)) & np.uint64(1)),
-    )
-    way = np.int64((bits >> np.uint64(16)) & np.uint64(3))
+def acacia_way(bits, branch):
+    """The direction (x, z) to which an acacia's trunk or its branch leads."""
+    way = np.int64((bits >> np.uint64(18)) & np.uint64(3))
     dx, dz = (1 - (way & 2)) * (way & 1), (1 - (way & 2)) * (1 - (way & 1))
-    top = base + straight + bent - 1
-    acacia_crown(state, n, x + dx * bent, z + dz * bent, top, 3)
-    branch = bits & np.uint64(1 << 24)
+    return (-dz, -dx) if branch else (dx, dz)
+
+
+@device_function
+def log_place(kind, i, straight, coin, bits):
+    """Where log ``i`` of a tree is, from its lowest log: (x, y, z). ``coin``: how many logs above 2 an acacia bends."""
+    if kind != ACACIA or i < straight:
+        return 0, i, 0
+    i -= straight - 1
+    branch = i > 2 + coin
     if branch:
-        acacia_crown(state, n, x - dz * 2, z - dx * 2, base + straight + 1, 2)
-        for i in range(1, 3):
-            build(state, n, x - dz * i, z - dx * i, base + straight - 1 + i, ACACIA_LOG, False)
-    trunk(state, n, x, z, base, straight, ACACIA_LOG)
-    for i in range(1, bent + 1):
-        build(state, n, x + dx * i, z + dz * i, base + straight - 1 + i, ACACIA_LOG, False)
+        i -= 2 + coin
+    dx, dz = acacia_way(bits, branch)
+    return dx * i, straight - 1 + i, dz * i
 
 
 @device_function
-def hang_vine(state, n, x, z, y, vine, length):
-    """A vine from (x, y, z) down as far as there is air."""
+def leaf_layer(kind, layer, logs, straight, coin, bits):
+    """Layer ``layer`` of a tree's leaves, from the top: its middle (x, y, z), its radius, whether it may have corners.
+
+    Oak and birch: from one block above the trunk down, a cross, a 3x3 and two 5x5 layers whose corners are there half
+    of the time.
+    """
+    if kind == ACACIA:
+        branch = layer >= 2
+        along = 2 if branch else 2 + coin
+        dx, dz = acacia_way(bits, branch)
+        upper = 1 - (layer & 1)
+        return dx * along, straight - 1 + along + upper, dz * along, (2 if branch else 3) - upper, False
+    if kind == SPRUCE:
+        return 0, logs - layer, 0, SPRUCE_RADII[layer], False
+    if kind == SWAMP_OAK:
+        return 0, logs - layer, 0, 2 if layer < 2 else 3, False
+    return 0, logs - layer, 0, 1 if layer < 2 else LEAF_RADIUS, layer > 0
+
+
+@inlined_function
+def grow_tree(state, n, kind, x, z, base, bits):
+    """A tree whose lowest log is at (x, base, z)."""
     mask = state.voxels.shape[1] - 1
-    for i in range(length):
-        if state.voxels[n, x & mask, z & mask, y - i] != AIR:
-            break
-        put_cutout(state, n, x, z, y - i, vine)
+    log, leaves = LOGS[kind], LEAVES[kind]
+    logs, layers, straight = tree_size(kind, bits)
+    twist = np.int64((bits >> np.uint64(16)) & np.uint64(1))
+    coin = bits
+    for layer in range(layers):
+        mx, my, mz, radius, corners = leaf_layer(kind, layer, logs, straight, twist, bits)
+        for dx in range(-radius, radius + 1):
+            for dz in range(-radius, radius + 1):
+                if radius > 0 and abs(dx) == radius and abs(dz) == radius:
+                    coin = mix(coin + np.uint64(1))
+                    if not corners or coin & np.uint64(1):
+                        continue
+                i, j = (x + mx + dx) & mask, (z + mz + dz) & mask
+                if state.voxels[n, i, j, base + my] == AIR:
+                    build(state, n, i, j, base + my, leaves, True)
+    for i in range(logs):
+        dx, dy, dz = log_place(kind, i, straight, twist, bits)
+        build(state, n, (x + dx) & mask, (z + dz) & mask, base + dy, log, False)
+    state.voxels[n, x, z, base - 1] = DIRT
+    if kind == SWAMP_OAK:
+        hang_vines(state, n, x, base + logs - 2, z, coin)
 
 
 @device_function
-def grow_swamp_oak(state, n, x, z, base, bits):
-    """An oak of 5-6 logs with a wide crown and vines down its sides."""
-    length = 5 + np.int64((bits >> np.uint64(8)) & np.uint64(1))
-    coin = bits
-    for layer in range(4):
-        coin = leaf_layer(state, n, x, z, base + length - layer, 2 if layer < 2 else 3, 0, OAK_LEAVES, coin)
-    trunk(state, n, x, z, base, length, OAK_LOG)
-    y = base + length - 2
+def hang_vines(state, n, x, y, z, coin):
+    """Vines down the four sides of a swamp oak's crown, from height y as far as there is air."""
+    mask = state.voxels.shape[1] - 1
     for along in range(-2, 3):
         coin = mix(coin + np.uint64(1))
         for side in range(4):
-            drawn = np.int64((coin >> np.uint64(8 * side)) & np.uint64(15))
-            if drawn < 6:
-                length = 1 + (drawn & 3)
-                if side == 0:
-                    hang_vine(state, n, x + along, z - 4, y, VINE_NORTH, length)
-                elif side == 1:
-                    hang_vine(state, n, x + along, z + 4, y, VINE_SOUTH, length)
-                elif side == 2:
-                    hang_vine(state, n, x - 4, z + along, y, VINE_WEST, length)
-                else:
-                    hang_vine(state, n, x + 4, z + along, y, VINE_EAST, length)
+            draw = np.int64((coin >> np.uint64(8 * side)) & np.uint64(15))
+            if draw >= 6:
+                continue
+            away = 4 if side & 1 else -4
+            i = (x + (along if side < 2 else away)) & mask
+            j = (z + (away if side < 2 else along)) & mask
+            for down in range(1 + (draw & 3)):
+                if state.voxels[n, i, j, y - down] != AIR:
+                    break
+                put_cutout(state, n, i, j, y - down, VINES[side])
 
 
-@device_function
-def grow_tree(state, n, kind, x, z, bits):
-    """A tree on column (x, z), if there is soil and room."""
-    base = ground_of(state, n, x, z)
-    if not is_soil(state.voxels[n, x, z, base - 1]) or base + TALLEST_TREE > state.voxels.shape[3]:
-        return
-    if state.voxels[n, x, z, base] != AIR:
-        return
-    if kind == SPRUCE:
-        grow_spruce(state, n, x, z, base, bits)
-    elif kind == ACACIA:
-        grow_acacia(state, n, x, z, base, bits)
-    elif kind == SWAMP_OAK:
-        grow_swamp_oak(state, n, x, z, base, bits)
-    else:
-        grow_oak(state, n, x, z, base, kind == BIRCH, bits)
-    state.voxels[n, x, z, base - 1] = DIRT
-
-
-@device_function
+@inlined_function
 def grow_trees(state, n, seed, spawn_x, spawn_z):
     """Trees in the cells of a grid by biome: many in forests and groves, few in the open, none near the spawn."""
     size = state.voxels.shape[1]
     for cell_x in range(size // TREE_CELL):
         for cell_z in range(size // TREE_CELL):
             bits = mix(hash2(seed + STREAM_TREE, (cell_x << 32) | cell_z))
-            biome = int(state.biome[n, cell_x * TREE_CELL, cell_z * TREE_CELL])
+            biome = state.biome[n, cell_x * TREE_CELL, cell_z * TREE_CELL]
             chance = TREE_CHANCE[biome]
             if biome == PLAINS and to_unit(bits) < GROVE_CHANCE:
                 grove = noise(seed + np.uint64(1), GROVE_WAVE, size, cell_x * TREE_CELL, cell_z * TREE_CELL)
@@ -259,7 +231,10 @@ def grow_trees(state, n, seed, spawn_x, spawn_z):
                 kind = SWAMP_OAK
             elif biome == EXTREME_HILLS:
                 kind = OAK
-            grow_tree(state, n, kind, x, z, mix(bits))
+            base = ground_of(state, n, x, z)
+            room = base + TALLEST_TREE <= state.voxels.shape[3] and state.voxels[n, x, z, base] == AIR
+            if room and is_soil(state.voxels[n, x, z, base - 1]):
+                grow_tree(state, n, kind, x, z, base, mix(bits))
 
 
 # PLANTS
@@ -275,7 +250,9 @@ def choose_plant(biome, ground, sea, highest, patch, bits):
         return SUGAR_CANE
     if (biome == EXTREME_HILLS or biome == TAIGA) and ground > sea + SNOW_LINE * (highest - sea):
         return SNOW
-    draw = int(draw / (1.0 + 0.9 * patch))
+    if draw >= MOST_PLANTS[biome]:
+        return AIR
+    draw = int(draw / (1.0 + PATCHINESS * patch))
     for i in range(PLANTS.shape[1]):
         if draw < PLANTS[biome, i, 1]:
             return PLANTS[biome, i, 0]
@@ -306,7 +283,7 @@ def stands_free(voxels, n, x, z, y):
     return True
 
 
-@device_function
+@inlined_function
 def grow_plant(state, n, x, z, ground, plant, near_spawn, bits):
     """A plant on the ground of column (x, z), if it can live there."""
     voxels = state.voxels
@@ -350,7 +327,7 @@ def grow_plant(state, n, x, z, ground, plant, near_spawn, bits):
         put_cutout(state, n, x, z, ground, plant)
 
 
-@device_function
+@inlined_function
 def grow_plants(state, n, seed, spawn_x, spawn_z):
     """The plants that the columns were given."""
     size = state.voxels.shape[1]
@@ -365,7 +342,7 @@ def grow_plants(state, n, seed, spawn_x, spawn_z):
                     grow_plant(state, n, x, z, packed & 255, packed >> 8, dx * dx + dz * dz < 9, bits)
 
 
-@device_function
+@inlined_function
 def grow_pumpkins(state, n, seed, spawn_x, spawn_z):
     """Rare patches of pumpkins on grass."""
     size = state.voxels.shape[1]

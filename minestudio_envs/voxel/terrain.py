@@ -27,7 +27,7 @@ from minestudio_envs.voxel.biomes import (
 )
 from minestudio_envs.voxel.blocks import AIR, BEDROCK, BLOCK_ID, DIRT, GRASS_BLOCK, STONE, WATER
 from minestudio_envs.voxel.columns import OPEN_SKY, ground_of, open_span, surface_index
-from minestudio_envs.voxel.jit import device_function
+from minestudio_envs.voxel.jit import device_function, inlined_function
 from minestudio_envs.voxel.light import light_world
 from minestudio_envs.voxel.noise import corners, torus_offset
 from minestudio_envs.voxel.physics import place_player
@@ -54,7 +54,7 @@ FADE = _t**3 * (_t * (_t * 6 - 15) + 10)  # Perlin's fade curve at every 64th
 STREAM_BIOME, STREAM_COLUMN = np.uint64(32 << 16), np.uint64(33 << 16)
 
 
-@device_function
+@inlined_function
 def surface_blocks(biome, ground, sea, n2, n3):
     """(top, filler, sub) of a column: the surface's block, three below it, four below those.
 
@@ -82,7 +82,7 @@ def surface_blocks(biome, ground, sea, n2, n3):
     return GRASS_BLOCK, DIRT, STONE
 
 
-@device_function
+@inlined_function
 def fill_column(voxels, light, n, x, z, ground, top, sea, surface, filler, sub, bits):
     """A column from its layers: ragged bedrock, stone, sub, filler, surface, water up to the sea, and air."""
     s, f, u, w = np.uint8(ground - 1), np.uint8(ground - 4), np.uint8(max(ground - 8, 0)), np.uint8(top)
@@ -98,11 +98,11 @@ def fill_column(voxels, light, n, x, z, ground, top, sea, surface, filler, sub, 
         light[n, x, z, i] = np.uint8(0) if y < w else OPEN_SKY
     voxels[n, x, z, 0] = BEDROCK
     for y in range(1, BEDROCK_LAYERS):
-        if np.int64((bits >> np.uint64(8 * y)) % np.uint64(BEDROCK_LAYERS)) >= y:
-            voxels[n, x, z, y] = BEDROCK
+        whole = (bits >> np.uint64(8 * y)) & np.uint64(255) >= np.uint64(256 * y // BEDROCK_LAYERS)
+        voxels[n, x, z, y] = BEDROCK if whole else STONE
 
 
-@device_function
+@inlined_function
 def shape_land(state, n, seed, home, spawn_x, spawn_z):
     """Biome, height and layers of every column; also clears what the next steps add to."""
     voxels, height = state.voxels, state.height

@@ -7,7 +7,7 @@ import numpy as np
 from minestudio_envs.voxel.biomes import EXTREME_HILLS, sea_level
 from minestudio_envs.voxel.blocks import AIR, BLOCK_ID, LAVA, STONE
 from minestudio_envs.voxel.columns import OPEN_SKY, column, ground_of, open_span, span
-from minestudio_envs.voxel.jit import device_function
+from minestudio_envs.voxel.jit import device_function, inlined_function
 from minestudio_envs.voxel.noise import torus_offset
 from minestudio_envs.voxel.randomness import hash2, mix, to_unit
 from minestudio_envs.voxel.state import WORD
@@ -30,27 +30,36 @@ ORES = np.array(
     ],
     np.int64,
 )
+TURN_X = np.array([-1, 1, 0, 0, 0, 0, -1, 0], np.int64)  # the steps of a vein's walk
+TURN_Z = np.array([0, 0, -1, 1, 0, 0, 0, -1], np.int64)
+TURN_Y = np.array([0, 0, 0, 0, -1, 1, 0, 0], np.int64)
 EMERALD, EMERALDS_PER_CHUNK, EMERALD_LOW, EMERALD_HIGH = BLOCK_ID["emerald_ore"], 5.5, 4, 31
 # Pockets of other stone: block, pockets per chunk below the sea. Minecraft has 10 over heights of 80 (256 for dirt).
 POCKETS = np.array(
     [
-        (BLOCK_ID["granite"], 7),
-        (BLOCK_ID["diorite"], 7),
-        (BLOCK_ID["andesite"], 7),
-        (BLOCK_ID["dirt"], 3),
+        (BLOCK_ID["granite"], 6),
+        (BLOCK_ID["diorite"], 6),
+        (BLOCK_ID["andesite"], 6),
+        (BLOCK_ID["dirt"], 2),
         (BLOCK_ID["gravel"], 2),
     ],
     np.int64,
 )
+# Half the height of balls of four sizes at (dx, dz) from their middle, -1 = outside.
+POCKET_REACH = 3
+_d = np.arange(-POCKET_REACH, POCKET_REACH + 1)
+_rest = np.array([1.9, 2.3, 2.7, 3.1])[:, None, None] ** 2 - _d[:, None] ** 2 - _d[None, :] ** 2
+POCKET_SHAPES = np.where(_rest > 0, np.sqrt(np.maximum(_rest, 0)).astype(np.int64), -1)
 
 WORMS_PER_CHUNK = 0.55  # tunnels in a world as deep as Minecraft's
-WORM_STEPS, WORM_STEP = 64, 1.5  # steps of that many blocks
+WORM_STEPS, WORM_STEP = 50, 2.0  # steps of that many blocks
 WORM_RADIUS = 1.5, 2.6
 ENTRANCES = 0.3  # share of the tunnels that begin at the surface
 ROOMS = 0.35  # share of the others that begin with a room
 ROOM_RADIUS = 3.5, 5.5
 LAVA_DEPTH = 10  # caves are filled with lava up to this height in Minecraft
 DRY_ROOF = 5  # blocks between a cave and water above it
+SAFE_DEPTH = 14  # that far below the ground there is no water in the neighbouring columns
 SPAWN_ROOF, SPAWN_CLEAR = 6, 9.0  # blocks of ground that stay below the spawn, and how far around it
 
 STREAM_ORE, STREAM_CAVE = np.uint64(34 << 16), np.uint64(35 << 16)
@@ -68,7 +77,7 @@ def lava_level(world_height):
     return max(int(LAVA_DEPTH * depth_scale(world_height)), MIN_DEPTH + 1)
 
 
-@device_function
+@inlined_function
 def place_vein(voxels, n, block, steps, x, z, y, low, high, bits):
     """A walk of ``steps`` through stone, within heights low to high."""
     mask = voxels.shape[1] - 1
@@ -76,31 +85,25 @@ def place_vein(voxels, n, block, steps, x, z, y, low, high, bits):
         if voxels[n, x, z, y] == STONE:
             voxels[n, x, z, y] = block
         turn = np.int64(bits & np.uint64(7))
-        bits = bits >> np.uint64(3)
-        if turn < 2:
-            x = (x + 2 * turn - 1) & mask
-        elif turn < 4:
-            z = (z + 2 * turn - 5) & mask
-        else:
-            y = min(max(y + 2 * (turn & 1) - 1, low), high)
+        bits = (bits >> np.uint64(3)) | (bits << np.uint64(61))
+        x, z = (x + TURN_X[turn]) & mask, (z + TURN_Z[turn]) & mask
+        y = min(max(y + TURN_Y[turn], low), high)
 
 
-@device_function
-def place_pocket(voxels, n, block, x, z, y, radius):
+@inlined_function
+def place_pocket(voxels, n, block, x, z, y, shape):
     """A ball of stone of another kind."""
-    mask, reach = voxels.shape[1] - 1, int(radius)
-    for dx in range(-reach, reach + 1):
-        for dz in range(-reach, reach + 1):
-            rest = radius * radius - dx * dx - dz * dz
-            if rest > 0.0:
-                half = int(math.sqrt(rest))
-                i, j = (x + dx) & mask, (z + dz) & mask
-                for k in range(max(y - half, 1), y + half + 1):
-                    if voxels[n, i, j, k] == STONE:
-                        voxels[n, i, j, k] = block
+    mask = voxels.shape[1] - 1
+    for dx in range(-POCKET_REACH, POCKET_REACH + 1):
+        for dz in range(-POCKET_REACH, POCKET_REACH + 1):
+            half = POCKET_SHAPES[shape, dx + POCKET_REACH, dz + POCKET_REACH]
+            i, j = (x + dx) & mask, (z + dz) & mask
+            for k in range(max(y - half, 1), y + half + 1):
+                if voxels[n, i, j, k] == STONE:
+                    voxels[n, i, j, k] = block
 
 
-@device_function
+@inlined_function
 def place_ores(state, n, seed):
     """Pockets and veins of the whole world; they only ever replace stone."""
     voxels = state.voxels
@@ -114,8 +117,7 @@ def place_ores(state, n, seed):
             bits = hash2(state_bits + np.uint64(kind), i)
             x, z = np.int64(bits & mask), np.int64((bits >> np.uint64(16)) & mask)
             y = MIN_DEPTH + int(to_unit(bits) * (sea - MIN_DEPTH))
-            radius = 1.8 + 1.2 * np.int64((bits >> np.uint64(32)) & np.uint64(7)) / 7
-            place_pocket(voxels, n, POCKETS[kind, 0], x, z, y, radius)
+            place_pocket(voxels, n, POCKETS[kind, 0], x, z, y, np.int64((bits >> np.uint64(32)) & np.uint64(3)))
     for kind in range(len(ORES)):
         block, steps = ORES[kind, 0], ORES[kind, 2]
         low, high = max(int(ORES[kind, 3] * scale), 1), int(ORES[kind, 4] * scale)
@@ -133,7 +135,7 @@ def place_ores(state, n, seed):
             voxels[n, x, z, y] = EMERALD
 
 
-@device_function
+@inlined_function
 def roof(state, n, x, z, spawn_x, spawn_z):
     """The y that caves in this column stay below: the surface, or less where water or the player would fall in."""
     size = state.voxels.shape[1]
@@ -152,20 +154,21 @@ def roof(state, n, x, z, spawn_x, spawn_z):
     return top
 
 
-@device_function
+@inlined_function
 def carve_span(state, n, x, z, low, high, spawn_x, spawn_z):
     """Takes blocks low to high - 1 out of a column: air, or lava far down; never bedrock, never near water."""
     voxels = state.voxels
     lava = lava_level(voxels.shape[3])
-    low, high = max(low, MIN_DEPTH), min(high, roof(state, n, x, z, spawn_x, spawn_z))
+    low = max(low, MIN_DEPTH)
+    if high > ground_of(state, n, x, z) - SAFE_DEPTH:
+        high = min(high, roof(state, n, x, z, spawn_x, spawn_z))
     if low >= high:
         return
-    for y in range(low, high):
-        if y <= lava:
-            voxels[n, x, z, y] = LAVA
-            state.light[n, x, z, y] = 15
-        else:
-            voxels[n, x, z, y] = AIR
+    for y in range(low, min(lava + 1, high)):
+        voxels[n, x, z, y] = LAVA
+        state.light[n, x, z, y] = 15
+    for y in range(max(low, lava + 1), high):
+        voxels[n, x, z, y] = AIR
     open_span(state, n, x, z, max(low, lava + 1), high)
     top = int(state.height[n, x, z])
     if high >= top:  # it opens to the sky
@@ -178,7 +181,7 @@ def carve_span(state, n, x, z, low, high, spawn_x, spawn_z):
             state.scratch[n, column(voxels, x, z) * words + word] &= span(0, top, word)
 
 
-@device_function
+@inlined_function
 def carve_ball(state, n, x, z, y, radius, flatness, spawn_x, spawn_z):
     """A hollow ball around (x, y, z), lower than wide by ``flatness``."""
     mask = state.voxels.shape[1] - 1
@@ -192,7 +195,7 @@ def carve_ball(state, n, x, z, y, radius, flatness, spawn_x, spawn_z):
                 carve_span(state, n, i & mask, j & mask, low, high, spawn_x, spawn_z)
 
 
-@device_function
+@inlined_function
 def carve_caves(state, n, seed, spawn_x, spawn_z):
     """Winding tunnels, some of which begin in a room or at the surface."""
     size, sea = state.voxels.shape[1], sea_level(state.voxels.shape[3])
@@ -209,15 +212,16 @@ def carve_caves(state, n, seed, spawn_x, spawn_z):
         steps = WORM_STEPS // 2 + np.int64((bits >> np.uint64(8)) % np.uint64(WORM_STEPS))
         kind = to_unit(bits << np.uint64(24))
         bend_yaw, bend_pitch = 0.0, 0.0
+        room = 0.0
         if kind < ENTRANCES:
             y, pitch = float(ground_of(state, n, int(x), int(z))), -0.6
         elif kind < ENTRANCES + (1.0 - ENTRANCES) * ROOMS:
             room = ROOM_RADIUS[0] + to_unit(mix(bits)) * (ROOM_RADIUS[1] - ROOM_RADIUS[0])
-            carve_ball(state, n, x, z, y, room, 0.6, spawn_x, spawn_z)
         for step in range(steps):
             bits = mix(bits)
             width = radius * (0.6 + 0.4 * math.sin(math.pi * step / steps))
-            carve_ball(state, n, x, z, y, width, 0.9, spawn_x, spawn_z)
+            in_room = step == 0 and room > 0.0
+            carve_ball(state, n, x, z, y, room if in_room else width, 0.6 if in_room else 0.9, spawn_x, spawn_z)
             flat = math.cos(pitch)
             x += WORM_STEP * flat * math.cos(yaw)
             z += WORM_STEP * flat * math.sin(yaw)
