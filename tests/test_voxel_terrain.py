@@ -327,7 +327,7 @@ def test_ores_lie_at_their_depths_in_their_shares(plains):
         ("lapis_ore", 3.4, 30),
         ("diamond_ore", 3.1, 15),
     ]:
-        n, x, z, y = np.nonzero(plains.voxels == BLOCK_ID[ore])
+        n, _, _, y = np.nonzero(plains.voxels == BLOCK_ID[ore])
         count = len(y) / SEEDS / 64 / scale
         assert 0.5 * per_chunk < count < 1.5 * per_chunk, (ore, count)
         assert y.min() >= 1 and y.max() <= int(highest * scale), ore

@@ -4,6 +4,7 @@ import numpy as np
 
 from minestudio_envs.voxel.blocks import AIR, FIRST_LIQUID
 from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.light import relight
 from minestudio_envs.voxel.state import WORD
 
 
@@ -30,8 +31,14 @@ def set_block(voxels, height, cutouts, n, x, y, z, block):
 
 @device_function
 def change_block(state, n, tables, x, y, z, block):
-    """``set_block`` during play."""
-    set_block(state.voxels, state.height, state.cutouts, n, x, y, z, block)
+    """``set_block`` during play: light changes with it, and what stands or flows beside it is looked at soon."""
+    voxels = state.voxels
+    if y < 0 or y >= voxels.shape[3]:
+        return
+    mask = voxels.shape[1] - 1
+    before = voxels[n, x & mask, z & mask, y]
+    set_block(voxels, state.height, state.cutouts, n, x, y, z, block)
+    relight(voxels, state.light, state.scratch, n, tables.block_light, tables.block_filter, x, y, z, before, int(block))
 
 
 @inlined_function
