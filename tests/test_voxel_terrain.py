@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from voxel_worlds import play
 
-from minestudio_envs.voxel.biomes import NEIGHBOURS, sea_level
+from minestudio_envs.voxel.biomes import NEIGHBOURS
 from minestudio_envs.voxel.blocks import (
     BEDROCK,
     BLOCK_ID,
@@ -21,9 +21,9 @@ from minestudio_envs.voxel.blocks import (
 from minestudio_envs.voxel.engine import VoxelEngine
 from minestudio_envs.voxel.randomness import environment_key
 from minestudio_envs.voxel.terrain import BIOMES
-from minestudio_envs.voxel.underground import depth_scale, lava_level
 
 SEEDS = 20
+SEA, SCALE, LAVA_LEVEL = 31, 31 / 63, 6  # of a world of 64 blocks
 LOGS = [BLOCK_ID[f"{wood}_log"] for wood in ("oak", "birch", "spruce", "acacia")]
 LEAVES = [BLOCK_ID[f"{wood}_leaves"] for wood in ("oak", "birch", "spruce", "acacia")]
 SOIL = [BLOCK_ID[name] for name in ("grass_block", "dirt", "podzol", "coarse_dirt")]
@@ -135,7 +135,7 @@ def test_layers_of_the_plains(plains):
     ragged = [(plains.voxels[..., y] == BEDROCK).mean() for y in range(1, 6)]
     np.testing.assert_allclose(ragged, (0.8, 0.6, 0.4, 0.2, 0), atol=0.02)
     surface = ground_height(plains)
-    home = (plains.biome == 0) & (surface > sea_level(64))
+    home = (plains.biome == 0) & (surface > SEA)
     n, x, z = np.nonzero(home)
     top = surface[n, x, z]
     ground = plains.voxels[n, x, z, top - 1]
@@ -152,7 +152,7 @@ def test_plains_are_gentle_but_not_flat_and_have_no_seam(plains):
     assert 28 <= home.min() or (home < 28).mean() < 0.01  # mouths of caves
     assert home.max() <= 44
     assert (np.ptp(home, axis=(1, 2)) >= 3).all()
-    assert (home >= sea_level(64)).mean() > 0.97
+    assert (home >= SEA).mean() > 0.97
     for axis in (1, 2):
         steps = np.abs(surface - np.roll(surface, 1, axis))
         assert (steps > 1).mean() < 0.02
@@ -183,19 +183,18 @@ def test_surfaces(world, biome, top):
 
 
 def test_heights_and_water(world):
-    sea = sea_level(64)
     mean = {}
     for biome in BIOMES:
         state = world(biome)
         surface = ground_height(state)[state.biome == BIOMES.index(biome)]
         mean[biome] = surface.mean()
         n, x, z, y = np.nonzero(state.voxels == WATER)
-        assert len(y) == 0 or y.max() == sea - 1
+        assert len(y) == 0 or y.max() == SEA - 1
         # water is never above air or beside it below the surface of the sea
         assert (state.voxels[n, x, z, y - 1] != 0).all()
         for dx, dz in ((1, 0), (-1, 0), (0, 1), (0, -1)):
             assert (state.voxels[n, (x + dx) % 128, (z + dz) % 128, y] != 0).all()
-    assert mean["ocean"] < sea - 5 and abs(mean["swamp"] - sea) < 1.5 and abs(mean["beach"] - sea) < 2.5
+    assert mean["ocean"] < SEA - 5 and abs(mean["swamp"] - SEA) < 1.5 and abs(mean["beach"] - SEA) < 2.5
     hills = ground_height(world("extreme_hills"))
     assert mean["extreme_hills"] > mean["plains"] + 2 and hills.max() >= 48
     assert (world("swamp").voxels == WATER).sum() > 0 and (world("ocean").biome == 8).mean() > 0.4
@@ -317,7 +316,6 @@ def test_plants_grow_where_they_can_live(world, biome):
 
 
 def test_ores_lie_at_their_depths_in_their_shares(plains):
-    scale = depth_scale(64)
     # Minecraft 1.16's blocks per chunk (as players count them), scaled like the depths; half to one and a half of it
     for ore, per_chunk, highest in [
         ("coal_ore", 142, 63),
@@ -328,9 +326,9 @@ def test_ores_lie_at_their_depths_in_their_shares(plains):
         ("diamond_ore", 3.1, 15),
     ]:
         n, _, _, y = np.nonzero(plains.voxels == BLOCK_ID[ore])
-        count = len(y) / SEEDS / 64 / scale
+        count = len(y) / SEEDS / 64 / SCALE
         assert 0.5 * per_chunk < count < 1.5 * per_chunk, (ore, count)
-        assert y.min() >= 1 and y.max() <= int(highest * scale), ore
+        assert y.min() >= 1 and y.max() <= int(highest * SCALE), ore
         assert len(np.unique(n)) == SEEDS
     assert not np.isin(plains.voxels, ids("emerald_ore"))[plains.biome == 0].any()
 
@@ -339,7 +337,7 @@ def test_emeralds_lie_below_hills_only(world):
     state = world("extreme_hills")
     n, x, z, y = np.nonzero(state.voxels == BLOCK_ID["emerald_ore"])
     assert len(y) > 50 and (state.biome[n, x, z] == BIOMES.index("extreme_hills")).all()
-    assert y.max() <= int(31 * depth_scale(64))
+    assert y.max() <= int(31 * SCALE)
 
 
 def test_other_stone_comes_in_pockets(plains):
@@ -353,13 +351,12 @@ def test_caves(plains):
     hollow = ((plains.voxels == 0) | (plains.voxels == LAVA)) & (y < 26)
     assert 0.01 < hollow[..., 5:24].mean() < 0.08
     assert (hollow.any(axis=(1, 2, 3))).all()
-    deepest = lava_level(64)
-    assert (plains.voxels[..., 5 : deepest + 1] != 0).all()
+    assert (plains.voxels[..., 5 : LAVA_LEVEL + 1] != 0).all()
     lava = np.nonzero(plains.voxels == LAVA)[3]
-    assert len(lava) > 0 and lava.max() == deepest and lava.min() >= 5
+    assert len(lava) > 0 and lava.max() == LAVA_LEVEL and lava.min() >= 5
     # some open to the sky: columns far lower than those around them
     surface = ground_height(plains)
-    mouths = (surface < np.median(surface) - 6) & (plains.height == surface) & (surface < sea_level(64))
+    mouths = (surface < np.median(surface) - 6) & (plains.height == surface) & (surface < SEA)
     assert mouths.sum() > 20
 
 
