@@ -86,7 +86,7 @@ def light_bits(light, scratch, n, c, word, lit, level, new, lists, shift, count)
 
 @inlined_function
 def light_world(state, n):
-    """Sky light of a world just made, from the section REST of its scratch (see columns.py), and that of its lava.
+    """Light of lava and of the sky in a world just made, from the section REST of its scratch (see columns.py).
 
     The other sections: NEW twice, the blocks that the last step lit and those that this one does; two lists of the
     columns in which they are, in the halves of the fourth section's words.
@@ -94,6 +94,21 @@ def light_world(state, n):
     voxels, light, height, scratch = state.voxels, state.light, state.height, state.scratch
     size, words = voxels.shape[1], voxels.shape[3] // WORD
     mask, sea = size - 1, sea_level(voxels.shape[3])
+    # Lava lies up to the same height everywhere, and only there light leaves it.
+    lava_top = lava_level(voxels.shape[3])
+    ring, pending = scratch.shape[1] // 2, 0
+    above = ONE << np.uint64((lava_top + 1) % WORD)
+    for c in range(size * size):
+        x, z = c // size, c & mask
+        if scratch[n, c * words + (lava_top + 1) // WORD] & above and voxels[n, x, z, lava_top] == LAVA:
+            light[n, x, z, lava_top + 1] |= np.uint8(MAX_LIGHT - 1)
+            scratch[n, ring + pending] = pack(x, z, lava_top + 1)
+            pending += 1
+            if pending == ring // 2:
+                spread(voxels, light, scratch, n, LIGHT_FILTER, BLOCK, ring, pending)
+                pending = 0
+    spread(voxels, light, scratch, n, LIGHT_FILTER, BLOCK, ring, pending)
+
     section = size * size * words
     new, following, lists = section, 2 * section, 3 * section
     for i in range(section):
@@ -162,20 +177,6 @@ def light_world(state, n):
         new, following = following, new
         shift, count = 32 - shift, found
         level -= 1
-
-    # Lava lies up to the same height everywhere, and only there light leaves it.
-    top = lava_level(voxels.shape[3])
-    ring, pending = scratch.shape[1] // 2, 0
-    for x in range(size):
-        for z in range(size):
-            if voxels[n, x, z, top] == LAVA and voxels[n, x, z, top + 1] < LAVA:
-                light[n, x, z, top + 1] |= np.uint8(MAX_LIGHT - 1)
-                scratch[n, pending] = pack(x, z, top + 1)
-                pending += 1
-                if pending == ring // 2:
-                    spread(voxels, light, scratch, n, LIGHT_FILTER, BLOCK, 0, pending)
-                    pending = 0
-    spread(voxels, light, scratch, n, LIGHT_FILTER, BLOCK, 0, pending)
 
 
 # ONE BLOCK

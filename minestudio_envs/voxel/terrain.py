@@ -33,14 +33,14 @@ from minestudio_envs.voxel.noise import corners, torus_offset
 from minestudio_envs.voxel.physics import place_player
 from minestudio_envs.voxel.plants import choose_plant, grow_plants, grow_pumpkins, grow_trees
 from minestudio_envs.voxel.randomness import STREAM_SPAWN, STREAM_WORLD, hash2, mix, to_unit
-from minestudio_envs.voxel.underground import carve_caves, place_ores
+from minestudio_envs.voxel.underground import CHUNK, carve_caves, place_ores
 
 __all__ = ["BIOMES", "NOISE_TILE", "generate"]
 
 # Sums of smooth noise: wavelength in blocks (a power of two), amplitude in blocks.
 WAVE1, WAVE2, WAVE3 = 64, 32, 16
 SWELL1, SWELL2, SWELL3 = 3.5, 1.8, 0.8
-NOISE_TILE = 16  # columns per side that share their lattice points; no wavelength may be shorter
+NOISE_TILE = CHUNK  # columns per side that share their lattice points; no wavelength may be shorter
 BORDER_WOBBLE = 0.35  # how far the border between two biomes winds, in tiles
 ISLET = 2.2  # the ground at the spawn is at least that high above the sea, and slopes down around it
 
@@ -104,7 +104,7 @@ def fill_column(voxels, light, n, x, z, ground, top, sea, surface, filler, sub, 
 
 @inlined_function
 def shape_land(state, n, seed, home, spawn_x, spawn_z):
-    """Biome, height and layers of every column; also clears what the next steps add to."""
+    """Biome, height, layers and ores of every column; also clears what the next steps add to."""
     voxels, height = state.voxels, state.height
     size, world_height = voxels.shape[1], voxels.shape[3]
     sea, mask = sea_level(world_height), size - 1
@@ -162,6 +162,7 @@ def shape_land(state, n, seed, home, spawn_x, spawn_z):
                         open_span(state, n, x, z, ground, sea)
                     plant = choose_plant(biome, ground, sea, highest, n2, bits)
                     state.scratch[n, surface_index(voxels, x, z)] = np.uint64(ground | plant << 8)
+            place_ores(state, n, seed, x0, z0)  # while its blocks are in the processor's cache
 
 
 @device_function
@@ -182,7 +183,6 @@ def generate(state, n, settings):
     spawn_x, spawn_z = block_x & (size - 1), block_z & (size - 1)
 
     shape_land(state, n, seed, home, spawn_x, spawn_z)
-    place_ores(state, n, seed)
     carve_caves(state, n, seed, spawn_x, spawn_z)
     grow_trees(state, n, seed, spawn_x, spawn_z)
     grow_pumpkins(state, n, seed, spawn_x, spawn_z)
