@@ -52,7 +52,7 @@ _rest = np.array([2.3, 2.7, 3.1, 3.5])[:, None, None] ** 2 - _d[:, None] ** 2 - 
 POCKET_SHAPES = np.where(_rest > 0, np.sqrt(np.maximum(_rest, 0)).astype(np.int64), -1)
 
 WORMS_PER_CHUNK = 0.55  # tunnels in a world as deep as Minecraft's
-WORM_STEPS, WORM_STEP = 50, 2.0  # steps of that many blocks
+WORM_STEPS, WORM_STEP = 45, 2.2  # steps of that many blocks
 WORM_RADIUS = 1.5, 2.6
 ENTRANCES = 0.3  # share of the tunnels that begin at the surface
 ROOMS = 0.35  # share of the others that begin with a room
