@@ -46,6 +46,7 @@ ISLET = 2.2  # the ground at the spawn is at least that high above the sea, and 
 
 SAND, SANDSTONE, GRAVEL, CLAY = (BLOCK_ID[name] for name in ("sand", "sandstone", "gravel", "clay"))
 PODZOL, COARSE_DIRT = BLOCK_ID["podzol"], BLOCK_ID["coarse_dirt"]
+FIRST_BIOME = 4  # in the engine's settings
 BEDROCK_LAYERS = 5  # the lowest is whole, the others are more and more ragged
 
 _t = np.arange(64) / 64
@@ -169,14 +170,14 @@ def shape_land(state, n, seed, home, spawn_x, spawn_z):
 def generate(state, n, settings):
     """Makes the world of the current episode and puts the player on its surface.
 
-    ``settings``: engine.advance's. The biome around the spawn is drawn from settings[3:]. The player's x and z are
-    uniform within +-teleport_range / 2 (0 = at the origin), in the middle of a block.
+    ``settings``: engine.advance's. The biome around the spawn is drawn from settings[FIRST_BIOME:]. The player's x
+    and z are uniform within +-teleport_range / 2 (0 = at the origin), in the middle of a block.
     """
     size = state.voxels.shape[1]
     seed = hash2(hash2(state.world[n].key, state.world[n].episode), STREAM_WORLD)
     teleport_range = settings[1]
     choice = mix(seed + np.uint64(STREAM_SPAWN + 3))
-    home = settings[3 + np.int64(choice % np.uint64(len(settings) - 3))]
+    home = settings[FIRST_BIOME + np.int64(choice % np.uint64(len(settings) - FIRST_BIOME))]
     u, v = to_unit(mix(seed + np.uint64(STREAM_SPAWN))), to_unit(mix(seed + np.uint64(STREAM_SPAWN + 1)))
     block_x = math.floor((float(u) - 0.5) * teleport_range)
     block_z = math.floor((float(v) - 0.5) * teleport_range)
