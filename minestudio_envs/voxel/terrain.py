@@ -41,6 +41,8 @@ __all__ = ["BIOMES", "NOISE_TILE", "generate"]
 WAVE1, WAVE2, WAVE3 = 64, 32, 16
 SWELL1, SWELL2, SWELL3 = 3.5, 1.8, 0.8
 NOISE_TILE = CHUNK  # columns per side that share their lattice points; no wavelength may be shorter
+ROLLING = 1.2  # land that is rougher than this share of the swell has crags, too
+CRAGS2, CRAGS3 = 2.5, 2.5  # blocks of the shorter waves per share beyond that
 BORDER_WOBBLE = 0.35  # how far the border between two biomes winds, in tiles
 ISLET = 2.2  # the ground at the spawn is at least that high above the sea, and slopes down around it
 
@@ -138,7 +140,9 @@ def shape_land(state, n, seed, home, spawn_x, spawn_z):
                     v1, v2, v3 = FADE[z & 63], FADE[(z & 31) << 1], FADE[(z & 15) << 2]
                     n1, n2, n3 = p1 + (q1 - p1) * v1, p2 + (q2 - p2) * v2, p3 + (q3 - p3) * v3
                     level = sea + lift_p + (lift_q - lift_p) * v3
-                    level += (rough_p + (rough_q - rough_p) * v3) * (SWELL1 * n1 + SWELL2 * n2 + SWELL3 * n3)
+                    rough = rough_p + (rough_q - rough_p) * v3
+                    level += rough * (SWELL1 * n1 + SWELL2 * n2 + SWELL3 * n3)
+                    level += max(rough - ROLLING, 0.0) * (CRAGS2 * n2 + CRAGS3 * n3)
                     dz = torus_offset(z, spawn_z, size)
                     level = max(min(level, highest), sea + ISLET - 0.045 * (dx * dx + dz * dz), BEDROCK_LAYERS + 9.0)
                     ground = int(level)
