@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numba import njit
 from voxel_worlds import GROUND, give_effect, plain, play, put_block, put_player, quiet_engine
 
-from minestudio_envs.voxel.blocks import BLOCK_ID, DIRT, FIRST_LIQUID, STONE
+from minestudio_envs.voxel.blocks import BLOCK_ID, COLLISION_HEIGHT, DIRT, FIRST_LIQUID, STONE
 from minestudio_envs.voxel.engine import VoxelEngine
 from minestudio_envs.voxel.items import ITEM_ID
 from minestudio_envs.voxel.physics import PIERCES, STOPPED_BY_ARMOUR, armoured, hurt_player
@@ -752,13 +752,15 @@ def inside_a_block(state, n, shrink=1e-6):
     size = state.voxels.shape[1]
     corners = np.array(
         [
-            np.floor([x + sx * (0.3 - shrink), y + sy, z + sz * (0.3 - shrink)])
+            [x + sx * (0.3 - shrink), y + sy, z + sz * (0.3 - shrink)]
             for sx in (-1, 1)
             for sz in (-1, 1)
             for sy in (shrink, 1.0, height - shrink)
         ]
-    ).astype(int)
-    return state.voxels[n, corners[:, 0] % size, corners[:, 2] % size, np.clip(corners[:, 1], 0, 63)].any()
+    )
+    i, j, k = np.floor(corners).astype(int).T
+    block = state.voxels[n, i % size, k % size, np.clip(j, 0, 63)]
+    return (corners[:, 1] < j + COLLISION_HEIGHT[block]).any()
 
 
 @pytest.fixture(scope="module")
