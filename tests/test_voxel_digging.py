@@ -301,6 +301,7 @@ def test_the_crosshair_passes_liquids_and_what_is_beside_a_plant(engine):
     engine.state.dig_delay[0] = 0
     put_block(engine, 0, GROUND + 1, 1, BLOCK_ID["dandelion"])  # its top is at 10/16, the eyes at 0.62
     assert mine(engine, (0, GROUND + 1, 1)) == 1
+    put_block(engine, 0, GROUND, 1)
     put_block(engine, 0, GROUND + 1, 1, BLOCK_ID["brown_mushroom"])
     play(engine)
     assert mine(engine) == 15
