@@ -39,7 +39,7 @@ if "NUMBA_THREADING_LAYER" not in os.environ:
 # The State has more arrays than numba takes into a parallel loop by default.
 numba.config.PARFOR_MAX_TUPLE_SIZE = max(numba.config.PARFOR_MAX_TUPLE_SIZE, 256)
 
-DRAWING = ("renderer", "textures", "hud", "models")  # modules that the tick does not depend on
+DRAWING = ("renderer", "textures", "sprites", "shapes", "hud", "models")  # modules that the tick does not depend on
 DAYLIGHT_CYCLE = GAMERULE_ID["doDaylightCycle"]
 HOLD = 2  # in `reset`: leave the environment as it is
 # Taken at import: what is compiled later is the source as it was then.
