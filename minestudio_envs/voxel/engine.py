@@ -16,12 +16,21 @@ import numpy as np
 from numba import njit, prange
 from numba.core.event import Listener, install_listener
 
-from minestudio_envs.voxel.combat import attack
+from minestudio_envs.voxel.combat import act
 from minestudio_envs.voxel.commands import ROW, execute
 from minestudio_envs.voxel.drops import tick_drops
+from minestudio_envs.voxel.inventory import throw_from
 from minestudio_envs.voxel.jit import OPTIONS, device_function, inlined_function, source_fingerprint
 from minestudio_envs.voxel.mobs import bring_mobs_near, tick_mobs
-from minestudio_envs.voxel.physics import NUM_BUTTONS, clear_player, move_player, select_hotbar, tick_body, turn_camera
+from minestudio_envs.voxel.physics import (
+    DROP,
+    NUM_BUTTONS,
+    clear_player,
+    move_player,
+    select_hotbar,
+    tick_body,
+    turn_camera,
+)
 from minestudio_envs.voxel.projectiles import tick_arrows
 from minestudio_envs.voxel.renderer import build_assets, render
 from minestudio_envs.voxel.screen import tick_screen
@@ -29,7 +38,6 @@ from minestudio_envs.voxel.spawning import spawn_mobs
 from minestudio_envs.voxel.state import GAMERULE_ID, WORLD_HEIGHT, WORLD_SIZE, allocate, views
 from minestudio_envs.voxel.tables import build_tables
 from minestudio_envs.voxel.terrain import NOISE_TILE, generate
-from minestudio_envs.voxel.using import use
 from minestudio_envs.voxel.world import tick_blocks
 
 # OpenMP starts a loop faster than numba's own threads, and is thread-safe.
@@ -48,18 +56,24 @@ COMPILE_SECONDS = {"tick": 30, "render": 20}  # of the kernels, on one 2.6 GHz c
 
 
 @inlined_function
-def tick(state, n, tables, pressed, camera):
-    """One game tick of environment ``n``: camera, keys, attack, the player's motion, mobs, the player's body."""
+def tick(state, n, tables, pressed, camera, idle):
+    """One game tick of environment ``n``: camera, keys, attack, the player's motion, mobs, the player's body.
+
+    ``idle``: no button, which is what the world sees while the screen is open.
+    """
     bring_mobs_near(state, n)
     tick_screen(state, n, tables, pressed, camera)
+    keys = idle
     if not state.player[n].gui_open:
+        keys = pressed
         turn_camera(state, n, camera[0], camera[1])
         select_hotbar(state, n, pressed)
-    attack(state, n, tables, pressed)
-    use(state, n, tables, pressed)
+        if pressed[DROP] and not state.player[n].pressed[DROP]:
+            throw_from(state, n, state.player[n].selected, 1)
+        act(state, n, tables, pressed)
     for axis in range(3):
         state.player[n].previous_position[axis] = state.player[n].position[axis]
-    move_player(state, n, tables, pressed)
+    move_player(state, n, tables, keys)
     tick_blocks(state, n, tables)
     spawn_mobs(state, n, tables)
     tick_mobs(state, n, tables)
@@ -95,7 +109,8 @@ def begin_episode(state, n, tables, teleport_range, start_time):
     for i in range(state.arrows.shape[1]):
         state.arrows[n, i].ticks = 0
     for i in range(state.drops.shape[1]):
-        state.drops[n, i].item = 0
+        state.drops[n, i]["item"] = 0
+    state.world[n].drop_slots = 0
     for block in range(len(state.statistics[n].mine_block)):
         state.statistics[n].mine_block[block] = 0
     for item in range(len(state.statistics[n].pickup)):
@@ -125,7 +140,7 @@ def advance(state, n, tables, program, settings, pressed, camera, reset):
     for i in range(ticks):
         if i >= first_row:
             execute(state, n, tables, program, i - first_row)
-        tick(state, n, tables, pressed[action], camera[action])
+        tick(state, n, tables, pressed[action], camera[action], pressed[pressed.shape[0] - 1])
 
 
 def _build_tick(fingerprint):
