@@ -321,9 +321,10 @@ def make_light_map(brightness, sky_red, sky_blue, night_vision, light_map):
             light_map[i, 3] = F(0.3) * r + F(0.59) * g + F(0.11) * b
 
 
-@inlined_function
-def make_world(state, assets, n, frame, tiles, light_map):
-    """The World of environment ``n``; fills ``light_map``."""
+@njit(error_model="numpy")
+def make_world(state, assets, n, frame, tiles):
+    """The World of environment ``n``. With numba's memory manager, unlike the rest: it hands out arrays."""
+    light_map = np.empty((256, 4), np.float32)
     bright = daylight(frame.sun_y, frame.rain, ONE if state.world[n].weather > 1 else ZERO)
     red, blue = sky_part(bright)
     make_light_map(assets.brightness, red, blue, state.player[n].effect_ticks[NIGHT_VISION] > 0, light_map)
@@ -1299,7 +1300,7 @@ def make_mob_parts(state, assets, world, n, frame, rows, columns, parts):
 def make_item_parts(state, assets, world, n, frame, rows, columns, parts, count):
     """Add what may be seen of items that lie about and of arrows to ``parts`` -> how many there are now."""
     for d in range(state.drops.shape[1]):
-        item = state.drops[n, d].item
+        item = state.drops[n, d]["item"]
         if item <= 0:
             continue
         px, py, pz = _relative(state, n, frame, state.drops[n, d].previous_position)
@@ -1689,7 +1690,7 @@ def render_by_pixel(state, assets, n, image):
     rows, columns = image.shape[0], image.shape[1]
     tiles = np.empty((state.height.shape[1] // TILE, state.height.shape[1] // TILE), np.uint8)
     frame = make_frame(state, assets, n, rows, columns, make_tiles(state.height[n], tiles))
-    world = make_world(state, assets, n, frame, tiles, np.empty((256, 4), np.float32))
+    world = make_world(state, assets, n, frame, tiles)
     parts = np.empty((_most_parts(state), PART_SIZE), np.float32)
     num_parts = make_mob_parts(state, assets, world, n, frame, rows, columns, parts)
     num_parts = make_item_parts(state, assets, world, n, frame, rows, columns, parts, num_parts)
@@ -1989,7 +1990,7 @@ def render(state, assets, n, image):
     rows, columns = image.shape[0], image.shape[1]
     tiles = np.empty((state.height.shape[1] // TILE, state.height.shape[1] // TILE), np.uint8)
     frame = make_frame(state, assets, n, rows, columns, make_tiles(state.height[n], tiles))
-    world = make_world(state, assets, n, frame, tiles, np.empty((256, 4), np.float32))
+    world = make_world(state, assets, n, frame, tiles)
     depths = np.empty((rows, columns), np.float32)
     draw_world(world, assets, frame, image, depths)
     make_cutouts(world, assets, frame, rows, columns, np.empty((1, CUT_SIZE), np.float32), image, depths, True)

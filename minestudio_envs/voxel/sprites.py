@@ -61,7 +61,8 @@ def dots(*places: tuple[int, int]) -> np.ndarray:
 
 
 def _shifted(area: np.ndarray, dx: int, dy: int) -> np.ndarray:
-    padded = np.pad(area, 1)
+    padded = np.zeros((18, 18), bool)
+    padded[1:17, 1:17] = area
     return padded[1 - dy : 17 - dy, 1 - dx : 17 - dx]
 
 
