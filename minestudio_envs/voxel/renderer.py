@@ -1072,29 +1072,57 @@ def draw_cutout(voxels, assets, frame, cut, image, depths):
                 image[i, j, 0], image[i, j, 1], image[i, j, 2] = np.uint8(nr), np.uint8(ng), np.uint8(nb)
 
 
+@inlined_function
+def _reaches(frame, x, y, z, half_y, across, up, ahead):
+    """The farthest that a tile of columns reaches in a direction of the camera's axes; (x, y, z) is its middle."""
+    nx = frame.right[0] * across + frame.up[0] * up + frame.ahead[0] * ahead
+    ny = frame.right[1] * across + frame.up[1] * up + frame.ahead[1] * ahead
+    nz = frame.right[2] * across + frame.up[2] * up + frame.ahead[2] * ahead
+    half = F(TILE // 2 + 1)
+    return x * nx + y * ny + z * nz + half * (abs(nx) + abs(nz)) + half_y * abs(ny)
+
+
+@inlined_function
+def _column_in_view(frame, tile_x, tile_z, world_height):
+    """Whether a tile of columns may reach into the view."""
+    half_y = F(world_height // 2)
+    x, y, z = F(tile_x + TILE // 2) - frame.ex, half_y - frame.ey, F(tile_z + TILE // 2) - frame.ez
+    return (
+        _reaches(frame, x, y, z, half_y, ZERO, ZERO, ONE) > ZERO
+        and _reaches(frame, x, y, z, half_y, ONE, ZERO, TAN_H) > ZERO
+        and _reaches(frame, x, y, z, half_y, -ONE, ZERO, TAN_H) > ZERO
+        and _reaches(frame, x, y, z, half_y, ZERO, ONE, TAN_V) > ZERO
+        and _reaches(frame, x, y, z, half_y, ZERO, -ONE, TAN_V) > ZERO
+    )
+
+
 @device_function
 def make_cutouts(world, assets, frame, rows, columns, cuts, image, depths, draw):
     """Find the cutouts in view -> how many. Each is drawn at once if ``draw``, in ``cuts[0]``; else ``cuts`` is a list."""
     mask = world.height.shape[0] - 1
-    reach = np.int64(np.ceil(frame.box_reach))
-    reach = min(reach, world.height.shape[0] // 2)
+    reach = min(np.int64(np.ceil(frame.box_reach)), world.height.shape[0] // 2)
     count = 0
-    for x in range(-reach, reach):
-        for z in range(-reach, reach):
-            i, j = np.uint32((frame.ox + x) & mask), np.uint32((frame.oz + z) & mask)
-            for w in range(world.cutouts.shape[2]):
-                word = world.cutouts[i, j, np.uint32(w)]
-                while word != np.uint64(0):
-                    y = lowest_bit(word) + w * WORD
-                    word &= word - np.uint64(1)
-                    block = world.voxels[i, j, np.uint32(y)]
-                    if count < cuts.shape[0] and make_cutout(
-                        world, assets, frame, rows, columns, x, y, z, block, cuts[count]
-                    ):
-                        if draw:
-                            draw_cutout(world.voxels, assets, frame, cuts[count], image, depths)
-                        else:
-                            count += 1
+    for tile_x in range(-reach, reach, TILE):
+        for tile_z in range(-reach, reach, TILE):
+            if not _column_in_view(frame, tile_x, tile_z, world.voxels.shape[2]):
+                continue
+            for x in range(tile_x, min(tile_x + TILE, reach)):
+                i = np.uint32((frame.ox + x) & mask)
+                for z in range(tile_z, min(tile_z + TILE, reach)):
+                    j = np.uint32((frame.oz + z) & mask)
+                    for w in range(world.cutouts.shape[2]):
+                        word = world.cutouts[i, j, np.uint32(w)]
+                        while word != np.uint64(0):
+                            y = lowest_bit(word) + w * WORD
+                            word &= word - np.uint64(1)
+                            block = world.voxels[i, j, np.uint32(y)]
+                            if count < cuts.shape[0] and make_cutout(
+                                world, assets, frame, rows, columns, x, y, z, block, cuts[count]
+                            ):
+                                if draw:
+                                    draw_cutout(world.voxels, assets, frame, cuts[count], image, depths)
+                                else:
+                                    count += 1
     return count
 
 
@@ -1393,20 +1421,50 @@ def make_held_part(state, assets, world, n, frame, part):
     return shift
 
 
-@device_function
-def part_pixel(assets, frame, part, dx, dy, dz, r, g, b, depth):
-    """Draw a part over a pixel -> its new (r, g, b, depth)."""
-    box = np.int32(part[PART_BOX])
-    if box == SHADOW:
-        # A dark disc on the ground, where the ground is what the ray sees.
-        t = part[PART_ORIGIN + 1] / dy
-        x, z = dx * t - part[PART_ORIGIN], dz * t - part[PART_ORIGIN + 2]
-        radius = part[PART_HIGH] / F(16)
-        off = (x * x + z * z) / (radius * radius)
-        if dy < ZERO and off < ONE and abs(t - depth) < F(0.002) * depth:
-            k = ONE - HALF * (ONE - off)
-            return r * k, g * k, b * k, depth
-        return r, g, b, depth
+@inlined_function
+def plate_texel(sprite, part, dx, dy, dz, depth):
+    """Where a ray meets a sprite one texel thick -> (depth, texel or 0, shade).
+
+    Looked for at four places between its two sides: the first opaque texel is what is seen.
+    """
+    u = part[PART_MATRIX] * dx + part[PART_MATRIX + 1] * dy + part[PART_MATRIX + 2] * dz
+    v = part[PART_MATRIX + 3] * dx + part[PART_MATRIX + 4] * dy + part[PART_MATRIX + 5] * dz
+    w = part[PART_MATRIX + 6] * dx + part[PART_MATRIX + 7] * dy + part[PART_MATRIX + 8] * dz
+    if abs(w) < F(1e-6):
+        w = F(1e-6)
+    inverse = ONE / w
+    near = -part[PART_ORIGIN + 2] * inverse
+    far = (part[PART_HIGH + 2] - part[PART_ORIGIN + 2]) * inverse
+    if near > far:
+        near, far = far, near
+    u0, v0 = part[PART_ORIGIN] + near * u, part[PART_ORIGIN + 1] + near * v
+    u1, v1 = part[PART_ORIGIN] + far * u, part[PART_ORIGIN + 1] + far * v
+    size = F(16)
+    if (
+        near >= depth
+        or far <= NEAR
+        or max(u0, u1) < ZERO
+        or max(v0, v1) < ZERO
+        or min(u0, u1) >= size
+        or min(v0, v1) >= size
+    ):
+        return near, np.int32(0), ONE
+    kind = np.int32(part[PART_KIND])
+    shade = part[PART_SHADE + (5 if w < ZERO else 4)]
+    for step in range(4):
+        k = F(step) * F(1 / 3)
+        column, row = np.int32(np.floor(u0 + (u1 - u0) * k)), 15 - np.int32(np.floor(v0 + (v1 - v0) * k))
+        if 0 <= column < 16 and 0 <= row < 16:
+            texel = sprite[kind, row * 16 + column]
+            t = near + (far - near) * k
+            if texel >> 24 and NEAR < t < depth:
+                return t, texel, (shade if step == 0 else shade * F(0.75))
+    return near, np.int32(0), ONE
+
+
+@inlined_function
+def box_texel(assets, part, box, dx, dy, dz, depth):
+    """Where a ray meets a box from outside -> (depth, texel, shade); not nearer than ``depth``: nowhere."""
     near, far, axis_hit, positive = NEAR, depth, -1, False
     for axis in range(3):
         i = PART_MATRIX + 3 * axis
@@ -1422,45 +1480,47 @@ def part_pixel(assets, frame, part, dx, dy, dz, r, g, b, depth):
             near, axis_hit, positive = enter, axis, d < ZERO
         far = min(far, leave)
     if near >= far or axis_hit < 0:
-        return r, g, b, depth
+        return depth, np.int32(0), ONE
+    across, down = (2 if axis_hit == 0 else 0), (2 if axis_hit == 1 else 1)
+    i, j = PART_MATRIX + 3 * across, PART_MATRIX + 3 * down
+    u = part[PART_ORIGIN + across] + near * (part[i] * dx + part[i + 1] * dy + part[i + 2] * dz)
+    v = part[PART_ORIGIN + down] + near * (part[j] * dx + part[j + 1] * dy + part[j + 2] * dz)
+    width = np.int32(part[PART_HIGH + across] - part[PART_LOW + across])
+    height = np.int32(part[PART_HIGH + down] - part[PART_LOW + down])
+    column = min(max(np.int32(u - part[PART_LOW + across]), 0), width - 1)
+    row = min(max(np.int32(v - part[PART_LOW + down]), 0), height - 1)
+    if down == 1:
+        row = height - 1 - row
+    kind, face = np.int32(part[PART_KIND]), 2 * axis_hit + np.int32(positive)
+    if box == CUBE:
+        texel = assets.texture[np.uint32(assets.picture_texture[kind, face]), np.uint32(row * 16 + column)]
+    else:
+        texel = assets.model_skin[assets.model_skin_start[kind, box, face] + row * width + column]
+    return near, texel, part[PART_SHADE + face]
 
-    kind = np.int32(part[PART_KIND])
-    face = 2 * axis_hit + np.int32(positive)
-    shade = part[PART_SHADE + face]
-    if box == PLATE:  # a sprite one texel thick: the first opaque texel that the ray meets inside
-        texel, t = np.int32(0), near
-        for step in range(4):
-            t = near + (far - near) * F(step) * F(1 / 3.01) + F(1e-4)
-            u = part[PART_ORIGIN] + t * (part[PART_MATRIX] * dx + part[PART_MATRIX + 1] * dy + part[PART_MATRIX + 2] * dz)
-            v = part[PART_ORIGIN + 1] + t * (
-                part[PART_MATRIX + 3] * dx + part[PART_MATRIX + 4] * dy + part[PART_MATRIX + 5] * dz
-            )
-            column, row = min(max(np.int32(u), 0), 15), 15 - min(max(np.int32(v), 0), 15)
-            texel = assets.sprite[kind, row * 16 + column]
-            if texel >> 24:
-                if step > 0:
-                    shade *= F(0.75)  # an edge
-                break
+
+@device_function
+def part_pixel(assets, frame, part, dx, dy, dz, r, g, b, depth):
+    """Draw a part over a pixel -> its new (r, g, b, depth)."""
+    box = np.int32(part[PART_BOX])
+    if box == SHADOW:
+        # A dark disc on the ground, where the ground is what the ray sees.
+        t = part[PART_ORIGIN + 1] / dy
+        x, z = dx * t - part[PART_ORIGIN], dz * t - part[PART_ORIGIN + 2]
+        radius = part[PART_HIGH] / F(16)
+        off = (x * x + z * z) / (radius * radius)
+        if dy < ZERO and off < ONE and abs(t - depth) < F(0.002) * depth:
+            k = ONE - HALF * (ONE - off)
+            return r * k, g * k, b * k, depth
+        return r, g, b, depth
+    if box == PLATE:
+        near, texel, shade = plate_texel(assets.sprite, part, dx, dy, dz, depth)
         if texel >> 24 == 0:
             return r, g, b, depth
-        near = t
     else:
-        # The texel of the face that was hit.
-        across, down = (2 if axis_hit == 0 else 0), (2 if axis_hit == 1 else 1)
-        i, j = PART_MATRIX + 3 * across, PART_MATRIX + 3 * down
-        u = part[PART_ORIGIN + across] + near * (part[i] * dx + part[i + 1] * dy + part[i + 2] * dz)
-        v = part[PART_ORIGIN + down] + near * (part[j] * dx + part[j + 1] * dy + part[j + 2] * dz)
-        width = np.int32(part[PART_HIGH + across] - part[PART_LOW + across])
-        height = np.int32(part[PART_HIGH + down] - part[PART_LOW + down])
-        column = min(max(np.int32(u - part[PART_LOW + across]), 0), width - 1)
-        row = min(max(np.int32(v - part[PART_LOW + down]), 0), height - 1)
-        if down == 1:
-            row = height - 1 - row
-        if box == CUBE:
-            texel = assets.texture[np.uint32(assets.picture_texture[kind, face]), np.uint32(row * 16 + column)]
-        else:
-            start = assets.model_skin_start[kind, box, face]
-            texel = assets.model_skin[start + row * width + column]
+        near, texel, shade = box_texel(assets, part, box, dx, dy, dz, depth)
+        if near >= depth:
+            return r, g, b, depth
     r, g, b = F(texel & 255) * shade, F((texel >> 8) & 255) * shade, F((texel >> 16) & 255) * shade
     if part[PART_RED] > ZERO:
         r, g, b = r * F(0.65) + F(0.35 * 255), g * F(0.65), b * F(0.65)
