@@ -21,7 +21,7 @@ from minestudio_envs.voxel.commands import ROW, execute
 from minestudio_envs.voxel.drops import tick_drops
 from minestudio_envs.voxel.inventory import throw_from
 from minestudio_envs.voxel.jit import OPTIONS, device_function, inlined_function, source_fingerprint
-from minestudio_envs.voxel.mobs import bring_mobs_near, tick_mobs
+from minestudio_envs.voxel.mob_motion import bring_mobs_near, tick_mobs
 from minestudio_envs.voxel.physics import (
     DROP,
     NUM_BUTTONS,
@@ -34,7 +34,7 @@ from minestudio_envs.voxel.physics import (
 from minestudio_envs.voxel.projectiles import tick_arrows
 from minestudio_envs.voxel.renderer import build_assets, render
 from minestudio_envs.voxel.screen import tick_screen
-from minestudio_envs.voxel.spawning import spawn_mobs
+from minestudio_envs.voxel.spawning import populate, spawn_mobs
 from minestudio_envs.voxel.state import GAMERULE_ID, WORLD_HEIGHT, WORLD_SIZE, allocate, views
 from minestudio_envs.voxel.tables import build_tables
 from minestudio_envs.voxel.terrain import NOISE_TILE, generate
@@ -49,6 +49,7 @@ numba.config.PARFOR_MAX_TUPLE_SIZE = max(numba.config.PARFOR_MAX_TUPLE_SIZE, 256
 
 DRAWING = ("renderer", "textures", "sprites", "shapes", "hud", "models")  # modules that the tick does not depend on
 DAYLIGHT_CYCLE = GAMERULE_ID["doDaylightCycle"]
+ANIMAL_GROUPS = 8  # in a new world, where its slots for mobs and its grass let them be
 HOLD = 2  # in `reset`: leave the environment as it is
 # Taken at import: what is compiled later is the source as it was then.
 TICK_FINGERPRINT, RENDER_FINGERPRINT = source_fingerprint(without=DRAWING), source_fingerprint()
@@ -127,14 +128,15 @@ def begin_episode(state, n, tables, teleport_range, start_time):
 def advance(state, n, tables, program, settings, pressed, camera, reset):
     """One step of environment ``n``: a tick (``reset[n]`` 0), all that a reset consists of (1), or nothing (2).
 
-    ``settings`` int64 [3]: empty_frames, teleport_range, start_time. The last rows of ``pressed`` and ``camera``
-    belong to no environment: they are the no-op that a reset's ticks run with.
+    ``settings`` int64 [4]: empty_frames, teleport_range, start_time, groups of animals. The last rows of ``pressed``
+    and ``camera`` belong to no environment: they are the no-op that a reset's ticks run with.
     """
     ticks, action, first_row = 1, n, 1
     if reset[n] == HOLD:
         ticks = 0
     elif reset[n]:
         begin_episode(state, n, tables, settings[1], settings[2])
+        populate(state, n, tables, settings[3])
         first_row = settings[0]
         ticks, action = first_row + program.shape[0], pressed.shape[0] - 1
     for i in range(ticks):
@@ -208,7 +210,8 @@ class VoxelEngine:
 
     ``program``: float64 [P, ROW] from commands.compile_commands, run at every reset. ``empty_frames``: no-op ticks
     after a reset's world is made. ``teleport_range``: the player's x and z are uniform within half of it.
-    ``start_time``: of the day, 0-23999. ``width``, ``height``: of the pictures, in pixels; None = never draws.
+    ``start_time``: of the day, 0-23999. ``animals``: whether a new world has groups of animals.
+    ``width``, ``height``: of the pictures, in pixels; None = never draws.
     """
 
     def __init__(
@@ -222,6 +225,7 @@ class VoxelEngine:
         empty_frames: int = 20,
         teleport_range: int = 0,
         start_time: int = 1000,
+        animals: bool = False,
         world_size: int = WORLD_SIZE,
         world_height: int = WORLD_HEIGHT,
         device: str = "cpu",
@@ -241,7 +245,9 @@ class VoxelEngine:
         self.program = np.zeros((0, ROW)) if program is None else np.ascontiguousarray(program, np.float64)
         if self.program.ndim != 2 or self.program.shape[1] != ROW:
             raise ValueError(f"program must be [P, {ROW}], not {list(self.program.shape)}")
-        self.settings = np.array([empty_frames, teleport_range, start_time % 24000], np.int64)
+        self.settings = np.array(
+            [empty_frames, teleport_range, start_time % 24000, ANIMAL_GROUPS if animals else 0], np.int64
+        )
         # one row more than environments: the no-op
         self._pressed = np.zeros((num_envs + 1, NUM_BUTTONS), np.uint8)
         self._camera = np.zeros((num_envs + 1, 2), np.float32)
