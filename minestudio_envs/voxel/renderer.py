@@ -22,9 +22,10 @@ from numba import njit
 from minestudio_envs.voxel import hud, items, shapes, sprites, textures
 from minestudio_envs.voxel.blocks import AIR, BLOCK_ID, BLOCKS, FIRST_LIQUID, FIRST_OPAQUE, LAVA
 from minestudio_envs.voxel.jit import device_function, inlined_function
-from minestudio_envs.voxel.models import HEAD, LEG, MAX_BOXES, OPPOSITE_LEG, build_models
+from minestudio_envs.voxel.mobs import GOAL_ATTACK
+from minestudio_envs.voxel.models import MAX_BOXES, NUM_MODELS, box_angles, build_models, model_of
 from minestudio_envs.voxel.physics import eye_height
-from minestudio_envs.voxel.state import EFFECT_ID, MOBS, WORD
+from minestudio_envs.voxel.state import EFFECT_ID, WORD
 
 F = np.float32
 ZERO, HALF, ONE, TWO = F(0), F(0.5), F(1), F(2)
@@ -51,7 +52,7 @@ PART_KIND, PART_BOX, PART_FOG, PART_RED, PART_LIGHT, PART_SIZE = 28, 29, 30, 31,
 # A PART_BOX below 0 is not a box of a model: the mob's shadow on the ground, a flat sprite one texel thick, a block.
 SHADOW, PLATE, CUBE = -1, -2, -3
 PARTS_PER_MOB = MAX_BOXES + 2  # the shadow, and the fire that it burns in
-ARROW_MODEL, ARM_MODEL = len(MOBS), len(MOBS) + 1  # as a PART_KIND, after the mobs
+ARROW_MODEL, ARM_MODEL = NUM_MODELS, NUM_MODELS + 1  # as a PART_KIND, after the mobs
 
 # Columns of the table of cutouts: place of the block's lowest corner, relative to the eye, and what it looks like.
 CUT_X, CUT_Y, CUT_Z, CUT_BLOCK, CUT_RECT, CUT_LIGHT, CUT_FOG, CUT_FADE, CUT_I, CUT_J, CUT_K, CUT_BIOME, CUT_SIZE = (
@@ -185,7 +186,7 @@ def _clouds() -> np.ndarray:
 
 def _models() -> tuple[np.ndarray, ...]:
     """The mobs' models with the renderer's own after them: an arrow that flies along z, the player's right arm."""
-    models = build_models()
+    models = build_models(variants=True)
     box, moves, count, start, skin = models
     more = 2
     box = np.concatenate([box, np.zeros((more, *box.shape[1:]), box.dtype)])
@@ -1255,11 +1256,15 @@ def make_mob_parts(state, assets, world, n, frame, rows, columns, parts):
         stride = min(F(4) * np.sqrt(F(step_x * step_x + step_z * step_z)), ONE)
         swing = F(1.4) * stride * np.cos(state.mobs[n, m].walk * F(4 * 0.6662))
 
-        for box in range(-1, assets.model_count[kind]):
+        model = model_of(kind, state.mobs[n, m].variant)
+        scale = F(32) if state.mobs[n, m].age < 0 else F(16)  # texels per block; the young are half as large
+        head_turn = (state.mobs[n, m].head_yaw - state.mobs[n, m].yaw) * RADIANS
+        head_pitch = state.mobs[n, m].head_pitch * RADIANS
+        attacking = state.mobs[n, m].goal == GOAL_ATTACK
+        for box in range(-1, assets.model_count[model]):
             part = parts[count]
-            part[PART_KIND], part[PART_BOX], part[PART_FOG], part[PART_RED] = F(kind), F(box), fog, F(red)
-            sin_a = sin_b = ZERO
-            cos_a = cos_b = ONE
+            part[PART_KIND], part[PART_BOX], part[PART_FOG], part[PART_RED] = F(model), F(box), fog, F(red)
+            turn = tilt = ZERO
             pivot = (ZERO, ZERO, ZERO)
             if box == SHADOW:
                 if fog > ZERO or roll > ZERO:
@@ -1269,37 +1274,31 @@ def make_mob_parts(state, assets, world, n, frame, rows, columns, parts):
                     part[PART_HIGH + axis] = F(0.7 * 16) if axis != 1 else ZERO
             else:
                 for axis in range(3):
-                    part[PART_LOW + axis] = assets.model_box[kind, box, axis]
-                    part[PART_HIGH + axis] = assets.model_box[kind, box, 3 + axis]
+                    part[PART_LOW + axis] = assets.model_box[model, box, axis]
+                    part[PART_HIGH + axis] = assets.model_box[model, box, 3 + axis]
                 pivot = (
-                    assets.model_box[kind, box, 6],
-                    assets.model_box[kind, box, 7],
-                    assets.model_box[kind, box, 8],
+                    assets.model_box[model, box, 6],
+                    assets.model_box[model, box, 7],
+                    assets.model_box[model, box, 8],
                 )
-                moves = assets.model_moves[kind, box]
-                if moves == HEAD:
-                    a = (state.mobs[n, m].head_yaw - state.mobs[n, m].yaw) * RADIANS
-                    b = state.mobs[n, m].head_pitch * RADIANS
-                    sin_a, cos_a, sin_b, cos_b = np.sin(a), np.cos(a), np.sin(b), np.cos(b)
-                elif moves == LEG:
-                    sin_b, cos_b = np.sin(swing), np.cos(swing)
-                elif moves == OPPOSITE_LEG:
-                    sin_b, cos_b = -np.sin(swing), np.cos(swing)
+                turn, tilt = box_angles(assets.model_moves[model, box], swing, head_turn, head_pitch, attacking)
+            sin_a, cos_a, sin_b, cos_b = np.sin(turn), np.cos(turn), np.sin(tilt), np.cos(tilt)
             turned = _turn(pivot[0], pivot[1], pivot[2], sin_roll, cos_roll, sin_yaw, cos_yaw)
-            w = (px + turned[0] / F(16), py + turned[1] / F(16), pz + turned[2] / F(16))
+            w = (px + turned[0] / scale, py + turned[1] / scale, pz + turned[2] / scale)
             seen = place_part(
                 frame,
                 rows,
                 columns,
                 part,
-                F(16),
+                scale,
                 _turn(cos_a, ZERO, sin_a, sin_roll, cos_roll, sin_yaw, cos_yaw),
                 _turn(-sin_a * sin_b, cos_b, cos_a * sin_b, sin_roll, cos_roll, sin_yaw, cos_yaw),
                 _turn(-sin_a * cos_b, -sin_b, cos_a * cos_b, sin_roll, cos_roll, sin_yaw, cos_yaw),
                 w,
                 pivot,
             )
-            if box == SHADOW:  # only the place is used
+            if box == SHADOW:  # only the place and the radius are used
+                part[PART_SHADE] = part[PART_HIGH] / scale
                 part[PART_ORIGIN], part[PART_ORIGIN + 1], part[PART_ORIGIN + 2] = px, py, pz
             if seen:
                 _light_part(world, frame, part, px, py + HALF, pz)
@@ -1507,7 +1506,7 @@ def part_pixel(assets, frame, part, dx, dy, dz, r, g, b, depth):
         # A dark disc on the ground, where the ground is what the ray sees.
         t = part[PART_ORIGIN + 1] / dy
         x, z = dx * t - part[PART_ORIGIN], dz * t - part[PART_ORIGIN + 2]
-        radius = part[PART_HIGH] / F(16)
+        radius = part[PART_SHADE]
         off = (x * x + z * z) / (radius * radius)
         if dy < ZERO and off < ONE and abs(t - depth) < F(0.002) * depth:
             k = ONE - HALF * (ONE - off)
