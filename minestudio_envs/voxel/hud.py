@@ -12,7 +12,14 @@ import numpy as np
 from minestudio_envs.voxel import sprites, textures
 from minestudio_envs.voxel.items import HOTBAR_SLOTS, INVENTORY_SLOTS
 from minestudio_envs.voxel.jit import device_function, inlined_function
-from minestudio_envs.voxel.screen import CRAFTING_PLACES, SCREEN_HEIGHT, SCREEN_LEFT, SCREEN_TOP, SCREEN_WIDTH, SLOT_PLACES
+from minestudio_envs.voxel.screen import (
+    CRAFTING_PLACES,
+    SCREEN_HEIGHT,
+    SCREEN_LEFT,
+    SCREEN_TOP,
+    SCREEN_WIDTH,
+    SLOT_PLACES,
+)
 from minestudio_envs.voxel.sprites import ARM, CUBE, TOOL
 
 WINDOW_WIDTH, WINDOW_HEIGHT = 640, 360
@@ -346,9 +353,7 @@ def op_pixel(assets, ops, op, row, column, rows, columns, r, g, b):
     """One op, other than a patch, over a pixel's colour -> (r, g, b)."""
     one = np.float32(1)
     if ops[op, 0] == OP_PICTURE:
-        return _rounded(
-            *picture_pixel(assets, ops[op, 1], ops[op, 2], ops[op, 3], row, column, rows, columns, r, g, b)
-        )
+        return _rounded(*picture_pixel(assets, ops[op, 1], ops[op, 2], ops[op, 3], row, column, rows, columns, r, g, b))
     if ops[op, 0] == OP_RECTANGLE:
         scale_x, scale_y = np.float32(WINDOW_WIDTH) / np.float32(columns), np.float32(WINDOW_HEIGHT) / np.float32(rows)
         k = _overlap(column, scale_x, ops[op, 2], ops[op, 4]) * _overlap(row, scale_y, ops[op, 3], ops[op, 5])

@@ -193,7 +193,10 @@ def _models() -> tuple[np.ndarray, ...]:
     moves = np.concatenate([moves, np.zeros((more, *moves.shape[1:]), moves.dtype)])
     start = np.concatenate([start, np.zeros((more, *start.shape[1:]), start.dtype)])
     skins, total = [skin], len(skin)
-    for kind, size, paint in ((ARROW_MODEL, (1, 1, 14), sprites.paint_arrow), (ARM_MODEL, (4, 12, 4), sprites.paint_arm)):
+    for kind, size, paint in (
+        (ARROW_MODEL, (1, 1, 14), sprites.paint_arrow),
+        (ARM_MODEL, (4, 12, 4), sprites.paint_arm),
+    ):
         box[kind, 0, 3:6] = size
         for face in range(6):
             colours = paint(face, size)
@@ -329,9 +332,7 @@ def make_world(state, assets, n, frame, tiles):
     bright = daylight(frame.sun_y, frame.rain, ONE if state.world[n].weather > 1 else ZERO)
     red, blue = sky_part(bright)
     make_light_map(assets.brightness, red, blue, state.player[n].effect_ticks[NIGHT_VISION] > 0, light_map)
-    return World(
-        state.voxels[n], state.height[n], state.light[n], state.biome[n], state.cutouts[n], tiles, light_map
-    )
+    return World(state.voxels[n], state.height[n], state.light[n], state.biome[n], state.cutouts[n], tiles, light_map)
 
 
 @inlined_function
@@ -483,7 +484,11 @@ def sky_colour(assets, frame, dx, dy, dz):
     if rise <= ZERO or frame.medium != DRY:
         if frame.medium == IN_WATER:  # light comes from above
             k = HALF * max(rise, ZERO)
-            r, g, b = r + (F(150) * frame.light[0] - r) * k, g + (F(190) * frame.light[1] - g) * k, b + (F(235) * frame.light[2] - b) * k
+            r, g, b = (
+                r + (F(150) * frame.light[0] - r) * k,
+                g + (F(190) * frame.light[1] - g) * k,
+                b + (F(235) * frame.light[2] - b) * k,
+            )
         return r, g, b
     k = max(ONE - F(0.083) / (rise + F(1e-6)), ZERO)
     r, g, b = r + (frame.sky[0] - r) * k, g + (frame.sky[1] - g) * k, b + (frame.sky[2] - b) * k
@@ -894,10 +899,7 @@ def _mip_level(t, length2):
     """Of something at depth t that faces the eye."""
     footprint = t * length2 * MIP_SCALE
     return (
-        np.int32(footprint > ONE)
-        + np.int32(footprint > F(2))
-        + np.int32(footprint > F(4))
-        + np.int32(footprint > F(8))
+        np.int32(footprint > ONE) + np.int32(footprint > F(2)) + np.int32(footprint > F(4)) + np.int32(footprint > F(8))
     )
 
 
@@ -929,7 +931,10 @@ def make_cutout(world, assets, frame, rows, columns, x, y, z, block, cut):
     size_x = assets.block_box[block, 3] / F(16) - low_x
     size_y = assets.block_box[block, 4] / F(16) - low_y
     size_z = assets.block_box[block, 5] / F(16) - low_z
-    lean_x, lean_z = assets.block_box[block, shapes.BOX_LEAN] / F(16), assets.block_box[block, shapes.BOX_LEAN + 1] / F(16)
+    lean_x, lean_z = (
+        assets.block_box[block, shapes.BOX_LEAN] / F(16),
+        assets.block_box[block, shapes.BOX_LEAN + 1] / F(16),
+    )
     seen = outline(
         rows,
         columns,
@@ -1002,7 +1007,10 @@ def cutout_pixel(voxels, assets, frame, cut, dx, dy, dz, r, g, b, depth):
         return r, g, b, depth
 
     # A box: lean the world so that it stands upright.
-    lean_x, lean_z = assets.block_box[block, shapes.BOX_LEAN] / F(16), assets.block_box[block, shapes.BOX_LEAN + 1] / F(16)
+    lean_x, lean_z = (
+        assets.block_box[block, shapes.BOX_LEAN] / F(16),
+        assets.block_box[block, shapes.BOX_LEAN + 1] / F(16),
+    )
     foot = assets.block_box[block, 1] / F(16)
     oy = -cut[CUT_Y]
     ox, oz = -cut[CUT_X] - lean_x * (oy - foot), -cut[CUT_Z] - lean_z * (oy - foot)
@@ -1313,7 +1321,16 @@ def make_mob_parts(state, assets, world, n, frame, rows, columns, parts):
             fx, fz = ax / length, az / length
             w = (px - fx * F(0.5), py, pz - fz * F(0.5))
             if place_part(
-                frame, rows, columns, part, F(11), (-fz, ZERO, fx), (ZERO, ONE, ZERO), (fx, ZERO, fz), w, (F(8), ZERO, ZERO)
+                frame,
+                rows,
+                columns,
+                part,
+                F(11),
+                (-fz, ZERO, fx),
+                (ZERO, ONE, ZERO),
+                (fx, ZERO, fz),
+                w,
+                (F(8), ZERO, ZERO),
             ):
                 for channel in range(3):
                     part[PART_LIGHT + channel] = ONE
@@ -1564,7 +1581,10 @@ def _box_entry(mark, o, dx, dy, dz):
 def _mark(world, assets, frame, x, y, z, block, mark):
     mark[MARK_X], mark[MARK_Y], mark[MARK_Z] = F(x) - frame.ex, F(y) - frame.ey, F(z) - frame.ez
     for axis in range(3):
-        mark[MARK_LOW + axis], mark[MARK_HIGH + axis] = assets.outline_box[block, axis], assets.outline_box[block, 3 + axis]
+        mark[MARK_LOW + axis], mark[MARK_HIGH + axis] = (
+            assets.outline_box[block, axis],
+            assets.outline_box[block, 3 + axis],
+        )
 
 
 @inlined_function
@@ -1621,7 +1641,10 @@ def make_marks(state, world, assets, n, frame, rows, columns, marks):
             rows,
             columns,
             _to_camera(
-                frame, mark[MARK_X] + mark[MARK_LOW], mark[MARK_Y] + mark[MARK_LOW + 1], mark[MARK_Z] + mark[MARK_LOW + 2]
+                frame,
+                mark[MARK_X] + mark[MARK_LOW],
+                mark[MARK_Y] + mark[MARK_LOW + 1],
+                mark[MARK_Z] + mark[MARK_LOW + 2],
             ),
             _to_camera(frame, mark[MARK_HIGH] - mark[MARK_LOW], ZERO, ZERO),
             _to_camera(frame, ZERO, mark[MARK_HIGH + 1] - mark[MARK_LOW + 1], ZERO),

@@ -34,7 +34,16 @@ def _block_boxes() -> np.ndarray:
         # A torch on a wall stands 3 texels up with its foot against the wall, and leans away from it.
         low, foot = 7.0, 5.6 + 3 / 16 * 6.4
         torch = boxes[BLOCK_ID[f"wall_torch[facing={facing}]"]]
-        torch[:] = (low + foot * x, 3, low + foot * z, low + 2 + foot * x, 13, low + 2 + foot * z, *(-6.4 * k for k in (x, z)), BOX)
+        torch[:] = (
+            low + foot * x,
+            3,
+            low + foot * z,
+            low + 2 + foot * x,
+            13,
+            low + 2 + foot * z,
+            *(-6.4 * k for k in (x, z)),
+            BOX,
+        )
         for name, off in (("ladder", 15.0), ("vine", 15.0)):
             low_x, high_x = (0, 16) if x == 0 else ((off, off + 0.05) if x > 0 else (16 - off - 0.05, 16 - off))
             low_z, high_z = (0, 16) if z == 0 else ((off, off + 0.05) if z > 0 else (16 - off - 0.05, 16 - off))

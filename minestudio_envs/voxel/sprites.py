@@ -216,7 +216,11 @@ _PLAIN_CUBES: dict[str, tuple[str, RGB]] = {  # style and colour
     **{"nether_bricks": ("bricks", (50, 25, 30)), "cracked_nether_bricks": ("cracked", (44, 22, 26))},
     **{"chiseled_nether_bricks": ("carved", (52, 26, 31)), "red_nether_bricks": ("bricks", (76, 10, 14))},
     **{"end_stone": ("rough", (219, 222, 158)), "end_stone_bricks": ("bricks8", (222, 226, 166))},
-    **{"redstone_lamp": ("grate", (120, 70, 38)), "beacon": ("gem", (118, 222, 216)), "slime_block": ("gem", (112, 192, 92))},
+    **{
+        "redstone_lamp": ("grate", (120, 70, 38)),
+        "beacon": ("gem", (118, 222, 216)),
+        "slime_block": ("gem", (112, 192, 92)),
+    },
     **{"command_block": ("grate", (178, 134, 110)), "repeating_command_block": ("grate", (130, 112, 176))},
     **{"chain_command_block": ("grate", (132, 162, 146)), "structure_block": ("grate", (90, 75, 92))},
     **{"jigsaw": ("grate", (80, 70, 82)), "chiseled_quartz_block": ("carved", (232, 227, 218))},
@@ -227,19 +231,58 @@ _PLAIN_CUBES: dict[str, tuple[str, RGB]] = {  # style and colour
     **{"warped_wart_block": ("rough", (22, 119, 121)), "bone_block": ("pillar", (226, 222, 196))},
     **{"blue_ice": ("soft", (116, 167, 253)), "dried_kelp_block": ("pillar", (50, 62, 34))},
     **{"honey_block": ("gem", (250, 186, 54)), "honeycomb_block": ("grate", (229, 148, 30))},
-    **{"ancient_debris": ("carved", (96, 66, 58)), "target": ("target", (230, 220, 214)), "lodestone": ("carved", (147, 149, 152))},
-    **{"crying_obsidian": ("spots", (34, 12, 62)), "respawn_anchor": ("gem", (76, 26, 146)), "shroomlight": ("rough", (240, 146, 70))},
+    **{
+        "ancient_debris": ("carved", (96, 66, 58)),
+        "target": ("target", (230, 220, 214)),
+        "lodestone": ("carved", (147, 149, 152)),
+    },
+    **{
+        "crying_obsidian": ("spots", (34, 12, 62)),
+        "respawn_anchor": ("gem", (76, 26, 146)),
+        "shroomlight": ("rough", (240, 146, 70)),
+    },
     **{"blackstone": ("rough", (44, 38, 44)), "polished_blackstone": ("plate", (54, 49, 57))},
-    **{"chiseled_polished_blackstone": ("carved", (54, 49, 57)), "polished_blackstone_bricks": ("bricks8", (50, 44, 52))},
+    **{
+        "chiseled_polished_blackstone": ("carved", (54, 49, 57)),
+        "polished_blackstone_bricks": ("bricks8", (50, 44, 52)),
+    },
     **{"cracked_polished_blackstone_bricks": ("cracked", (46, 40, 46)), "gilded_blackstone": ("gold", (56, 43, 38))},
-    **{"observer": ("carved", (98, 98, 98)), "ender_chest": ("carved", (42, 58, 60)), "dragon_egg": ("spots", (16, 10, 22))},
-    **{"chorus_flower": ("spots", (150, 120, 150)), "chorus_plant": ("rough", (94, 58, 94)), "end_portal_frame": ("carved", (92, 120, 96))},
-    **{"composter": ("pillar", (112, 70, 31)), "barrel": ("pillar", (134, 100, 58)), "scaffolding": ("grate", (174, 136, 76))},
-    **{"bee_nest": ("spots", (202, 160, 74)), "beehive": ("pillar", (158, 128, 76)), "enchanting_table": ("carved", (110, 30, 34))},
-    **{"structure_void": ("grate", (90, 140, 150)), "barrier": ("grate", (200, 30, 30)), "conduit": ("spots", (160, 140, 112))},
-    **{"lectern": ("pillar", (170, 134, 80)), "grindstone": ("plate", (142, 142, 142)), "turtle_egg": ("spots", (226, 222, 190))},
-    **{"farmland": ("pillar", (110, 76, 48)), "shulker_box": ("plate", (140, 98, 140)), "end_rod": ("pillar", (230, 226, 216))},
-}  # fmt: skip
+    **{
+        "observer": ("carved", (98, 98, 98)),
+        "ender_chest": ("carved", (42, 58, 60)),
+        "dragon_egg": ("spots", (16, 10, 22)),
+    },
+    **{
+        "chorus_flower": ("spots", (150, 120, 150)),
+        "chorus_plant": ("rough", (94, 58, 94)),
+        "end_portal_frame": ("carved", (92, 120, 96)),
+    },
+    **{
+        "composter": ("pillar", (112, 70, 31)),
+        "barrel": ("pillar", (134, 100, 58)),
+        "scaffolding": ("grate", (174, 136, 76)),
+    },
+    **{
+        "bee_nest": ("spots", (202, 160, 74)),
+        "beehive": ("pillar", (158, 128, 76)),
+        "enchanting_table": ("carved", (110, 30, 34)),
+    },
+    **{
+        "structure_void": ("grate", (90, 140, 150)),
+        "barrier": ("grate", (200, 30, 30)),
+        "conduit": ("spots", (160, 140, 112)),
+    },
+    **{
+        "lectern": ("pillar", (170, 134, 80)),
+        "grindstone": ("plate", (142, 142, 142)),
+        "turtle_egg": ("spots", (226, 222, 190)),
+    },
+    **{
+        "farmland": ("pillar", (110, 76, 48)),
+        "shulker_box": ("plate", (140, 98, 140)),
+        "end_rod": ("pillar", (230, 226, 216)),
+    },
+}
 
 
 def _styled(style: str, colour: RGB, seed: int) -> np.ndarray:
@@ -289,7 +332,7 @@ def _cube_faces() -> dict[str, Faces]:
     faces.pop("chest", None), faces.pop("cactus", None), faces.pop("glass", None)
     for wood, (boards, bark, cut) in tx.WOOD.items():
         nether = wood in ("crimson", "warped")
-        log, bark_name = (("stem", "hyphae") if nether else ("log", "wood"))
+        log, bark_name = ("stem", "hyphae") if nether else ("log", "wood")
         faces[f"{wood}_planks"] = (f"{wood}_planks",) * 3
         faces[f"{wood}_{log}"] = (f"{wood}_log", f"{wood}_log_top", f"{wood}_log_top")
         faces[f"{wood}_{bark_name}"] = (f"{wood}_log",) * 3
@@ -324,7 +367,11 @@ def _cube_faces() -> dict[str, Faces]:
         image[spots] = colour
         faces[name] = (_item_texture(name, image),) * 3
     path = tx.covered_dirt(tx.noisy((152, 124, 70), 311, 0.15))
-    faces["grass_path"] = (_item_texture("grass_path", path), _item_texture("grass_path_top", tx.noisy((152, 124, 70), 312, 0.2)), "dirt")
+    faces["grass_path"] = (
+        _item_texture("grass_path", path),
+        _item_texture("grass_path_top", tx.noisy((152, 124, 70), 312, 0.2)),
+        "dirt",
+    )
     mycelium = _texture("mycelium")[..., :3].astype(float)
     faces["mycelium"] = (_item_texture("mycelium_side", tx.covered_dirt(mycelium)), "mycelium", "dirt")
     lit = tx.carved_pumpkin()
@@ -346,7 +393,14 @@ def _cube_faces() -> dict[str, Faces]:
     faces["fletching_table"] = _workbench("fletching_table", (196, 178, 124), (206, 190, 138), (120, 78, 44))
     faces["smithing_table"] = _workbench("smithing_table", (60, 44, 36), (62, 62, 74), (106, 108, 122))
     faces["stonecutter"] = _workbench("stonecutter", (124, 124, 124), (140, 140, 140), (200, 200, 204))
-    for stone in ("stone", "cobblestone", "stone_bricks", "mossy_stone_bricks", "cracked_stone_bricks", "chiseled_stone_bricks"):
+    for stone in (
+        "stone",
+        "cobblestone",
+        "stone_bricks",
+        "mossy_stone_bricks",
+        "cracked_stone_bricks",
+        "chiseled_stone_bricks",
+    ):
         faces[f"infested_{stone}"] = faces[stone]
     faces["netherite_block"] = ("netherite_block",) * 3
     for name in ("conduit", "turtle_egg", "end_rod", "barrier", "structure_void", "grindstone", "chorus_plant"):
@@ -355,16 +409,26 @@ def _cube_faces() -> dict[str, Faces]:
 
 
 CORALS: dict[str, RGB] = {
-    "tube": (49, 87, 206), "brain": (207, 91, 159), "bubble": (165, 26, 162), "fire": (176, 38, 48), "horn": (216, 199, 66),
-}  # fmt: skip
+    "tube": (49, 87, 206),
+    "brain": (207, 91, 159),
+    "bubble": (165, 26, 162),
+    "fire": (176, 38, 48),
+    "horn": (216, 199, 66),
+}
 CUBE_FACES = _cube_faces()
 
 
 def _material(stem: str) -> Faces | None:
     """The block that a part block (stairs, slab, wall, ...) is made of."""
-    special = {"petrified_oak": "oak_planks", "smooth_quartz": "smooth_quartz", "quartz": "quartz_block",
-               "purpur": "purpur_block", "light_weighted": "gold_block", "heavy_weighted": "iron_block",
-               "iron": "iron_block"}  # fmt: skip
+    special = {
+        "petrified_oak": "oak_planks",
+        "smooth_quartz": "smooth_quartz",
+        "quartz": "quartz_block",
+        "purpur": "purpur_block",
+        "light_weighted": "gold_block",
+        "heavy_weighted": "iron_block",
+        "iron": "iron_block",
+    }
     for name in (special.get(stem, stem), f"{stem}s", f"{stem}_planks", f"{stem}_block"):
         if name in CUBE_FACES:
             return CUBE_FACES[name]
@@ -372,20 +436,33 @@ def _material(stem: str) -> Faces | None:
 
 
 _PARTS = {
-    "_stairs": STAIRS, "_slab": SLAB, "_wall": WALL, "_fence_gate": GATE, "_fence": FENCE, "_button": BUTTON,
-    "_pressure_plate": PLATE_BOX, "_trapdoor": TRAPDOOR,
-}  # fmt: skip
+    "_stairs": STAIRS,
+    "_slab": SLAB,
+    "_wall": WALL,
+    "_fence_gate": GATE,
+    "_fence": FENCE,
+    "_button": BUTTON,
+    "_pressure_plate": PLATE_BOX,
+    "_trapdoor": TRAPDOOR,
+}
 
 # FLAT SPRITES
 
 BROWN, WOODEN, STEEL = (104, 78, 30), (137, 103, 39), (222, 222, 222)
 TOOL_MATERIALS: dict[str, RGB] = {
-    "wooden": (150, 116, 56), "stone": (146, 146, 146), "iron": (222, 222, 222), "golden": (238, 214, 62),
-    "diamond": (74, 237, 217), "netherite": (92, 82, 88),
-}  # fmt: skip
+    "wooden": (150, 116, 56),
+    "stone": (146, 146, 146),
+    "iron": (222, 222, 222),
+    "golden": (238, 214, 62),
+    "diamond": (74, 237, 217),
+    "netherite": (92, 82, 88),
+}
 ARMOUR_MATERIALS: dict[str, RGB] = {
-    **TOOL_MATERIALS, "leather": (164, 104, 66), "chainmail": (150, 150, 156), "turtle": (76, 186, 80),
-}  # fmt: skip
+    **TOOL_MATERIALS,
+    "leather": (164, 104, 66),
+    "chainmail": (150, 150, 156),
+    "turtle": (76, 186, 80),
+}
 HANDLE = line(1.5, 14.5, 11, 5, 2.2)
 
 
@@ -409,8 +486,23 @@ def _tool(kind: str, colour: RGB) -> np.ndarray:
 
 def _armour(part: str, colour: RGB, mesh: bool) -> np.ndarray:
     areas = {
-        "helmet": poly((3, 3), (13, 3), (14.5, 5), (14.5, 13), (10.5, 13), (10.5, 8.5), (5.5, 8.5), (5.5, 13), (1.5, 13), (1.5, 5)),
-        "chestplate": poly((1, 1), (5, 1), (6, 3.5), (10, 3.5), (11, 1), (15, 1), (16, 7), (13, 8), (13, 15.5), (3, 15.5), (3, 8), (0, 7)),
+        "helmet": poly(
+            (3, 3), (13, 3), (14.5, 5), (14.5, 13), (10.5, 13), (10.5, 8.5), (5.5, 8.5), (5.5, 13), (1.5, 13), (1.5, 5)
+        ),
+        "chestplate": poly(
+            (1, 1),
+            (5, 1),
+            (6, 3.5),
+            (10, 3.5),
+            (11, 1),
+            (15, 1),
+            (16, 7),
+            (13, 8),
+            (13, 15.5),
+            (3, 15.5),
+            (3, 8),
+            (0, 7),
+        ),
         "leggings": poly((2.5, 0.5), (13.5, 0.5), (14, 15.5), (9.5, 15.5), (8.7, 6), (7.3, 6), (6.5, 15.5), (2, 15.5)),
         "boots": box(1, 4, 6, 13) | box(0, 9, 6, 13) | box(10, 4, 15, 13) | box(10, 9, 16, 13),
     }
@@ -482,7 +574,9 @@ def _bottle(liquid: RGB | None, neck: RGB = (200, 214, 224)) -> np.ndarray:
 
 
 def _bucket(content: RGB | None, fish: RGB | None = None) -> np.ndarray:
-    image = draw((poly((2, 3.5), (14, 3.5), (12, 15.5), (4, 15.5)), (206, 206, 206)), (disc(8, 4.2, 5.8, 2.2), (120, 120, 124)))
+    image = draw(
+        (poly((2, 3.5), (14, 3.5), (12, 15.5), (4, 15.5)), (206, 206, 206)), (disc(8, 4.2, 5.8, 2.2), (120, 120, 124))
+    )
     if content is not None:
         image[disc(8, 4.4, 4.6, 1.5)] = (*content, 255)
     if fish is not None:
@@ -527,7 +621,11 @@ def _stew(content: RGB) -> np.ndarray:
 
 
 def _minecart(content: RGB | None) -> np.ndarray:
-    layers = [(poly((0.5, 5.5), (15.5, 5.5), (13.5, 13), (2.5, 13)), (126, 128, 140)), (disc(4, 13.5, 1.6), (60, 60, 60)), (disc(12, 13.5, 1.6), (60, 60, 60))]
+    layers = [
+        (poly((0.5, 5.5), (15.5, 5.5), (13.5, 13), (2.5, 13)), (126, 128, 140)),
+        (disc(4, 13.5, 1.6), (60, 60, 60)),
+        (disc(12, 13.5, 1.6), (60, 60, 60)),
+    ]
     if content is not None:
         layers.insert(0, (box(3, 1, 13, 8), content))
     return draw(*layers)
@@ -535,11 +633,20 @@ def _minecart(content: RGB | None) -> np.ndarray:
 
 def _door(colour: RGB) -> np.ndarray:
     window = tuple(int(0.5 * c) for c in colour)
-    return draw((box(3, 0, 13, 16), colour), (box(5, 2, 11, 6), window), (box(5, 9, 11, 14), tuple(int(0.85 * c) for c in colour)), (dots((11, 8)), (40, 34, 26)))
+    return draw(
+        (box(3, 0, 13, 16), colour),
+        (box(5, 2, 11, 6), window),
+        (box(5, 9, 11, 14), tuple(int(0.85 * c) for c in colour)),
+        (dots((11, 8)), (40, 34, 26)),
+    )
 
 
 def _disc(colour: RGB) -> np.ndarray:
-    return draw((disc(8, 8.5, 7.5, 6.5), (44, 40, 44)), (disc(8, 8.5, 3.2, 2.8), colour), (dots((7, 8), (8, 8)), (230, 230, 230)))
+    return draw(
+        (disc(8, 8.5, 7.5, 6.5), (44, 40, 44)),
+        (disc(8, 8.5, 3.2, 2.8), colour),
+        (dots((7, 8), (8, 8)), (230, 230, 230)),
+    )
 
 
 def _ball(colour: RGB, radius: float = 5.6) -> np.ndarray:
@@ -547,22 +654,40 @@ def _ball(colour: RGB, radius: float = 5.6) -> np.ndarray:
 
 
 def _book(colour: RGB) -> np.ndarray:
-    return draw((poly((2, 4), (10, 1), (15, 8.5), (7, 13.5)), colour), (poly((2, 5), (7, 13), (7, 15.5), (1.5, 8)), (232, 226, 210)))
+    return draw(
+        (poly((2, 4), (10, 1), (15, 8.5), (7, 13.5)), colour),
+        (poly((2, 5), (7, 13), (7, 15.5), (1.5, 8)), (232, 226, 210)),
+    )
 
 
 def _bow(cross: bool) -> np.ndarray:
     if cross:
-        return draw((line(2, 14, 11, 5, 2.6), WOODEN), (line(3.5, 3.5, 10, 2, 2), WOODEN), (line(13.5, 5.5, 12.5, 12, 2), WOODEN), (line(3.5, 4, 12, 12, 1), (222, 222, 222)), (line(9, 2.5, 13.5, 6.5, 2), (150, 150, 150)))
+        return draw(
+            (line(2, 14, 11, 5, 2.6), WOODEN),
+            (line(3.5, 3.5, 10, 2, 2), WOODEN),
+            (line(13.5, 5.5, 12.5, 12, 2), WOODEN),
+            (line(3.5, 4, 12, 12, 1), (222, 222, 222)),
+            (line(9, 2.5, 13.5, 6.5, 2), (150, 150, 150)),
+        )
     arc = disc(10.5, 10.5, 10) & ~disc(11.5, 11.5, 8.8) & (ROWS + COLUMNS < 17)
     return draw((line(2, 14.5, 14.5, 2, 1), (214, 214, 214)), (arc, WOODEN))
 
 
 def _arrow(head: RGB) -> np.ndarray:
-    return draw((line(2.5, 13.5, 13, 3, 1.4), WOODEN), (poly((15.8, 0.2), (15.5, 4.5), (11.5, 0.5)), head), (line(0.8, 13, 3.2, 15.2, 1.2), (230, 230, 230)), (line(1.5, 11.5, 4.5, 14.5, 1.2), (210, 210, 210)))
+    return draw(
+        (line(2.5, 13.5, 13, 3, 1.4), WOODEN),
+        (poly((15.8, 0.2), (15.5, 4.5), (11.5, 0.5)), head),
+        (line(0.8, 13, 3.2, 15.2, 1.2), (230, 230, 230)),
+        (line(1.5, 11.5, 4.5, 14.5, 1.2), (210, 210, 210)),
+    )
 
 
 def _skull(colour: RGB, eyes: RGB) -> np.ndarray:
-    return draw((box(2, 2, 14, 14), colour), (box(4, 7, 7, 9) | box(9, 7, 12, 9), eyes), (box(6, 11, 10, 12), tuple(int(0.6 * c) for c in colour)))
+    return draw(
+        (box(2, 2, 14, 14), colour),
+        (box(4, 7, 7, 9) | box(9, 7, 12, 9), eyes),
+        (box(6, 11, 10, 12), tuple(int(0.6 * c) for c in colour)),
+    )
 
 
 def _rail(bars: RGB, middle: RGB | None) -> np.ndarray:
@@ -577,11 +702,20 @@ def _rail(bars: RGB, middle: RGB | None) -> np.ndarray:
 
 def _boat(colour: RGB) -> np.ndarray:
     inside = tuple(int(0.6 * c) for c in colour)
-    return draw((poly((0.5, 6), (15.5, 6), (13.5, 13), (2.5, 13)), colour), (box(3, 7, 13, 9), inside), (line(12, 1, 9, 10, 1.4), (150, 116, 66)))
+    return draw(
+        (poly((0.5, 6), (15.5, 6), (13.5, 13), (2.5, 13)), colour),
+        (box(3, 7, 13, 9), inside),
+        (line(12, 1, 9, 10, 1.4), (150, 116, 66)),
+    )
 
 
 def _bed(colour: RGB) -> np.ndarray:
-    return draw((poly((0.5, 7.5), (9, 3.5), (15.5, 7), (15.5, 10.5), (7, 15), (0.5, 11)), colour), (poly((0.5, 7.5), (4.5, 5.5), (10, 9), (6.5, 11.5)), (236, 236, 236)), (line(1.2, 11, 1.2, 14, 1.6), WOODEN), (line(14.6, 10.5, 14.6, 13, 1.6), WOODEN))
+    return draw(
+        (poly((0.5, 7.5), (9, 3.5), (15.5, 7), (15.5, 10.5), (7, 15), (0.5, 11)), colour),
+        (poly((0.5, 7.5), (4.5, 5.5), (10, 9), (6.5, 11.5)), (236, 236, 236)),
+        (line(1.2, 11, 1.2, 14, 1.6), WOODEN),
+        (line(14.6, 10.5, 14.6, 13, 1.6), WOODEN),
+    )
 
 
 def _banner(colour: RGB) -> np.ndarray:
@@ -589,7 +723,9 @@ def _banner(colour: RGB) -> np.ndarray:
 
 
 def _sign(colour: RGB) -> np.ndarray:
-    return draw((box(7, 9, 9, 16), BROWN), (box(1, 1, 15, 10), colour), (box(3, 3, 13, 4) | box(3, 6, 11, 7), (50, 38, 22)))
+    return draw(
+        (box(7, 9, 9, 16), BROWN), (box(1, 1, 15, 10), colour), (box(3, 3, 13, 4) | box(3, 6, 11, 7), (50, 38, 22))
+    )
 
 
 def _pane(image: np.ndarray) -> np.ndarray:
@@ -607,34 +743,106 @@ def _stained(colour: RGB) -> np.ndarray:
 
 def _drum(colour: RGB) -> np.ndarray:
     """A bird's leg with its bone."""
-    return draw((line(1.8, 14.2, 6, 10, 2.2), (232, 224, 204)), (disc(1.8, 13, 1.3) | disc(3, 14.4, 1.3), (240, 234, 216)), (disc(9.8, 6.4, 5.6, 5), colour))
+    return draw(
+        (line(1.8, 14.2, 6, 10, 2.2), (232, 224, 204)),
+        (disc(1.8, 13, 1.3) | disc(3, 14.4, 1.3), (240, 234, 216)),
+        (disc(9.8, 6.4, 5.6, 5), colour),
+    )
 
 
 def _horse_armour(colour: RGB) -> np.ndarray:
-    return draw((poly((1, 1), (5, 1), (6, 5), (13, 5), (15, 8), (14.5, 14.5), (11, 14.5), (10.5, 10), (6, 10), (5.5, 14.5), (2, 14.5)), colour))
+    return draw(
+        (
+            poly(
+                (1, 1),
+                (5, 1),
+                (6, 5),
+                (13, 5),
+                (15, 8),
+                (14.5, 14.5),
+                (11, 14.5),
+                (10.5, 10),
+                (6, 10),
+                (5.5, 14.5),
+                (2, 14.5),
+            ),
+            colour,
+        )
+    )
 
 
 _EGG_SPOTS = (40, 36, 36)
 _SPAWN_COLOURS: dict[str, tuple[RGB, RGB]] = {
-    "cow": ((68, 54, 38), (161, 161, 161)), "pig": ((240, 165, 162), (219, 99, 95)), "sheep": ((231, 231, 231), (255, 181, 181)),
-    "chicken": ((161, 161, 161), (255, 0, 0)), "zombie": ((0, 175, 175), (121, 156, 101)), "skeleton": ((193, 193, 193), (73, 73, 73)),
-    "creeper": ((13, 167, 11), (10, 10, 10)), "spider": ((52, 45, 39), (168, 14, 14)), "enderman": ((22, 22, 22), (90, 10, 100)),
-    "slime": ((81, 160, 62), (126, 191, 110)), "villager": ((86, 60, 51), (189, 139, 114)), "wolf": ((215, 211, 211), (206, 175, 150)),
-}  # fmt: skip
-_INGOTS = {"iron_ingot": (216, 216, 216), "gold_ingot": (250, 214, 62), "netherite_ingot": (88, 78, 84), "brick": (176, 92, 72),
-           "nether_brick": (64, 32, 38)}  # fmt: skip
-_MEATS = {"beef": (214, 62, 56), "cooked_beef": (136, 82, 50), "porkchop": (240, 140, 136), "cooked_porkchop": (188, 140, 88),
-          "mutton": (206, 84, 72), "cooked_mutton": (150, 98, 60), "rabbit": (226, 160, 140), "cooked_rabbit": (180, 124, 76),
-          "rotten_flesh": (150, 84, 50)}  # fmt: skip
-_PILES = {"gunpowder": (114, 114, 114), "glowstone_dust": (236, 204, 90), "redstone": (204, 16, 10), "sugar": (240, 240, 246),
-          "blaze_powder": (240, 150, 30), "bone_meal": (232, 230, 220)}  # fmt: skip
-_BALLS = {"snowball": (240, 250, 252), "slime_ball": (126, 196, 110), "ender_pearl": (22, 110, 100), "clay_ball": (164, 170, 184),
-          "magma_cream": (226, 136, 40), "ender_eye": (90, 190, 120), "heart_of_the_sea": (34, 132, 190), "fire_charge": (150, 80, 30),
-          "firework_star": (120, 120, 120), "popped_chorus_fruit": (190, 140, 186), "chorus_fruit": (142, 96, 140)}  # fmt: skip
-_SEEDS = {"wheat_seeds": (92, 160, 40), "pumpkin_seeds": (226, 212, 160), "melon_seeds": (90, 72, 50), "beetroot_seeds": (176, 140, 96),
-          "cocoa_beans": (120, 70, 34), "nether_wart": (150, 26, 30)}  # fmt: skip
-_GEMS = {"diamond": (94, 236, 224), "quartz": (234, 226, 216), "lapis_lazuli": (44, 88, 190), "prismarine_crystals": (190, 226, 214),
-         "nether_star": (236, 236, 220), "netherite_scrap": (112, 78, 68), "scute": (86, 186, 82), "echo": (20, 30, 40)}  # fmt: skip
+    "cow": ((68, 54, 38), (161, 161, 161)),
+    "pig": ((240, 165, 162), (219, 99, 95)),
+    "sheep": ((231, 231, 231), (255, 181, 181)),
+    "chicken": ((161, 161, 161), (255, 0, 0)),
+    "zombie": ((0, 175, 175), (121, 156, 101)),
+    "skeleton": ((193, 193, 193), (73, 73, 73)),
+    "creeper": ((13, 167, 11), (10, 10, 10)),
+    "spider": ((52, 45, 39), (168, 14, 14)),
+    "enderman": ((22, 22, 22), (90, 10, 100)),
+    "slime": ((81, 160, 62), (126, 191, 110)),
+    "villager": ((86, 60, 51), (189, 139, 114)),
+    "wolf": ((215, 211, 211), (206, 175, 150)),
+}
+_INGOTS = {
+    "iron_ingot": (216, 216, 216),
+    "gold_ingot": (250, 214, 62),
+    "netherite_ingot": (88, 78, 84),
+    "brick": (176, 92, 72),
+    "nether_brick": (64, 32, 38),
+}
+_MEATS = {
+    "beef": (214, 62, 56),
+    "cooked_beef": (136, 82, 50),
+    "porkchop": (240, 140, 136),
+    "cooked_porkchop": (188, 140, 88),
+    "mutton": (206, 84, 72),
+    "cooked_mutton": (150, 98, 60),
+    "rabbit": (226, 160, 140),
+    "cooked_rabbit": (180, 124, 76),
+    "rotten_flesh": (150, 84, 50),
+}
+_PILES = {
+    "gunpowder": (114, 114, 114),
+    "glowstone_dust": (236, 204, 90),
+    "redstone": (204, 16, 10),
+    "sugar": (240, 240, 246),
+    "blaze_powder": (240, 150, 30),
+    "bone_meal": (232, 230, 220),
+}
+_BALLS = {
+    "snowball": (240, 250, 252),
+    "slime_ball": (126, 196, 110),
+    "ender_pearl": (22, 110, 100),
+    "clay_ball": (164, 170, 184),
+    "magma_cream": (226, 136, 40),
+    "ender_eye": (90, 190, 120),
+    "heart_of_the_sea": (34, 132, 190),
+    "fire_charge": (150, 80, 30),
+    "firework_star": (120, 120, 120),
+    "popped_chorus_fruit": (190, 140, 186),
+    "chorus_fruit": (142, 96, 140),
+}
+_SEEDS = {
+    "wheat_seeds": (92, 160, 40),
+    "pumpkin_seeds": (226, 212, 160),
+    "melon_seeds": (90, 72, 50),
+    "beetroot_seeds": (176, 140, 96),
+    "cocoa_beans": (120, 70, 34),
+    "nether_wart": (150, 26, 30),
+}
+_GEMS = {
+    "diamond": (94, 236, 224),
+    "quartz": (234, 226, 216),
+    "lapis_lazuli": (44, 88, 190),
+    "prismarine_crystals": (190, 226, 214),
+    "nether_star": (236, 236, 220),
+    "netherite_scrap": (112, 78, 68),
+    "scute": (86, 186, 82),
+    "echo": (20, 30, 40),
+}
 
 
 @cache
@@ -645,103 +853,329 @@ def _single() -> dict[str, tuple[Layer, ...]]:
         "stick": ((line(2, 14, 13.5, 2.5, 2.2), wood),),
         "blaze_rod": ((line(2, 14, 13.5, 2.5, 2.4), (246, 176, 30)),),
         "debug_stick": ((line(2, 14, 13.5, 2.5, 2.2), (150, 110, 160)),),
-        "bone": ((line(4, 12, 12, 4, 2.6), (228, 224, 206)), (disc(3, 11.5, 1.8) | disc(4.5, 13, 1.8), (236, 232, 214)), (disc(11.5, 3, 1.8) | disc(13, 4.5, 1.8), (236, 232, 214))),
-        "string": ((line(2, 12, 8, 9, 1.3) | line(8, 9, 5, 4, 1.3) | line(5, 4, 13, 2, 1.3) | line(8, 9, 13, 13, 1.3), (226, 226, 226)),),
-        "feather": ((poly((14.5, 1), (15, 5), (9, 11.5), (5, 12), (5.5, 8)), (238, 238, 238)), (line(1.5, 14.8, 10, 6, 1.2), (180, 180, 180))),
+        "bone": (
+            (line(4, 12, 12, 4, 2.6), (228, 224, 206)),
+            (disc(3, 11.5, 1.8) | disc(4.5, 13, 1.8), (236, 232, 214)),
+            (disc(11.5, 3, 1.8) | disc(13, 4.5, 1.8), (236, 232, 214)),
+        ),
+        "string": (
+            (
+                line(2, 12, 8, 9, 1.3) | line(8, 9, 5, 4, 1.3) | line(5, 4, 13, 2, 1.3) | line(8, 9, 13, 13, 1.3),
+                (226, 226, 226),
+            ),
+        ),
+        "feather": (
+            (poly((14.5, 1), (15, 5), (9, 11.5), (5, 12), (5.5, 8)), (238, 238, 238)),
+            (line(1.5, 14.8, 10, 6, 1.2), (180, 180, 180)),
+        ),
         "flint": ((poly((4, 2), (10, 3), (13.5, 9), (11, 14), (6, 13), (3, 8)), (66, 64, 64)),),
-        "paper": ((poly((3, 3), (12, 1), (14, 12), (5, 15)), (236, 236, 228)), (line(5, 6, 11, 4.8, 1) | line(5.5, 9, 12, 7.5, 1), (190, 190, 184))),
+        "paper": (
+            (poly((3, 3), (12, 1), (14, 12), (5, 15)), (236, 236, 228)),
+            (line(5, 6, 11, 4.8, 1) | line(5.5, 9, 12, 7.5, 1), (190, 190, 184)),
+        ),
         "map": ((box(1, 1, 15, 15), (224, 206, 158)), (box(4, 4, 12, 12), (236, 222, 182))),
-        "filled_map": ((box(1, 1, 15, 15), (224, 206, 158)), (disc(7, 8, 3.4), (96, 150, 70)), (disc(11, 11, 2), (70, 110, 190))),
-        "shears": ((line(3, 3, 12, 8, 2.4), STEEL), (line(8, 13, 12.5, 3, 2.4), STEEL), (disc(4, 12, 2.6) & ~disc(4, 12, 1.2), (140, 50, 40))),
-        "flint_and_steel": ((disc(5, 5.5, 4.5) & ~disc(6, 6.5, 2.6), STEEL), (poly((9, 7), (14, 9), (13.5, 14.5), (8, 13)), (66, 64, 64))),
-        "fishing_rod": ((line(2, 14.5, 13.5, 2.5, 1.8), w), (line(13.8, 2.5, 14.2, 11, 1), (230, 230, 230)), (dots((14, 12), (13, 12)), (200, 40, 30))),
-        "carrot_on_a_stick": ((line(2, 14.5, 12, 3, 1.8), w), (line(12.5, 3, 13, 8, 1), (230, 230, 230)), (line(13, 9, 13, 13, 2.4), (244, 138, 30))),
-        "warped_fungus_on_a_stick": ((line(2, 14.5, 12, 3, 1.8), w), (line(12.5, 3, 13, 8, 1), (230, 230, 230)), (disc(13, 10.5, 2.4), (30, 150, 140))),
-        "compass": ((disc(8, 8.5, 7), (150, 150, 154)), (disc(8, 8.5, 4.8), (60, 60, 64)), (line(8, 8.5, 11, 5.5, 1.6), (220, 40, 30)), (line(5.5, 11, 8, 8.5, 1.2), (220, 220, 220))),
-        "clock": ((disc(8, 8.5, 7), (238, 206, 62)), (disc(8, 8.5, 4.6) & (COLUMNS < 8), (70, 110, 220)), (disc(8, 8.5, 4.6) & (COLUMNS >= 8), (26, 26, 60)), (disc(6, 7.5, 1.4), (250, 230, 90))),
+        "filled_map": (
+            (box(1, 1, 15, 15), (224, 206, 158)),
+            (disc(7, 8, 3.4), (96, 150, 70)),
+            (disc(11, 11, 2), (70, 110, 190)),
+        ),
+        "shears": (
+            (line(3, 3, 12, 8, 2.4), STEEL),
+            (line(8, 13, 12.5, 3, 2.4), STEEL),
+            (disc(4, 12, 2.6) & ~disc(4, 12, 1.2), (140, 50, 40)),
+        ),
+        "flint_and_steel": (
+            (disc(5, 5.5, 4.5) & ~disc(6, 6.5, 2.6), STEEL),
+            (poly((9, 7), (14, 9), (13.5, 14.5), (8, 13)), (66, 64, 64)),
+        ),
+        "fishing_rod": (
+            (line(2, 14.5, 13.5, 2.5, 1.8), w),
+            (line(13.8, 2.5, 14.2, 11, 1), (230, 230, 230)),
+            (dots((14, 12), (13, 12)), (200, 40, 30)),
+        ),
+        "carrot_on_a_stick": (
+            (line(2, 14.5, 12, 3, 1.8), w),
+            (line(12.5, 3, 13, 8, 1), (230, 230, 230)),
+            (line(13, 9, 13, 13, 2.4), (244, 138, 30)),
+        ),
+        "warped_fungus_on_a_stick": (
+            (line(2, 14.5, 12, 3, 1.8), w),
+            (line(12.5, 3, 13, 8, 1), (230, 230, 230)),
+            (disc(13, 10.5, 2.4), (30, 150, 140)),
+        ),
+        "compass": (
+            (disc(8, 8.5, 7), (150, 150, 154)),
+            (disc(8, 8.5, 4.8), (60, 60, 64)),
+            (line(8, 8.5, 11, 5.5, 1.6), (220, 40, 30)),
+            (line(5.5, 11, 8, 8.5, 1.2), (220, 220, 220)),
+        ),
+        "clock": (
+            (disc(8, 8.5, 7), (238, 206, 62)),
+            (disc(8, 8.5, 4.6) & (COLUMNS < 8), (70, 110, 220)),
+            (disc(8, 8.5, 4.6) & (COLUMNS >= 8), (26, 26, 60)),
+            (disc(6, 7.5, 1.4), (250, 230, 90)),
+        ),
         "bowl": ((poly((0.5, 6.5), (15.5, 6.5), (13.5, 12), (10.5, 14.5), (5.5, 14.5), (2.5, 12)), (112, 76, 40)),),
-        "saddle": ((poly((2, 2), (13, 2), (15, 6), (10.5, 9), (8, 7), (4, 8)), (148, 76, 36)), (line(6, 8, 5, 14, 1.6) | line(9.5, 8, 10, 14, 1.6), (110, 110, 110))),
+        "saddle": (
+            (poly((2, 2), (13, 2), (15, 6), (10.5, 9), (8, 7), (4, 8)), (148, 76, 36)),
+            (line(6, 8, 5, 14, 1.6) | line(9.5, 8, 10, 14, 1.6), (110, 110, 110)),
+        ),
         "lead": ((disc(9, 7, 6) & ~disc(9, 7, 4.2), (150, 116, 84)), (line(2, 14.5, 6, 10, 2), (130, 98, 70))),
-        "name_tag": ((poly((2, 6), (6, 3), (15, 10), (11.5, 15), (2, 9)), (206, 186, 140)), (line(0.5, 2, 4, 6, 1.2), (150, 110, 70))),
-        "painting": ((box(1, 2, 15, 14), (150, 108, 60)), (box(3, 4, 13, 12), (120, 180, 220)), (box(3, 8, 13, 12), (90, 150, 70)), (disc(10, 6, 1.4), (250, 220, 90))),
+        "name_tag": (
+            (poly((2, 6), (6, 3), (15, 10), (11.5, 15), (2, 9)), (206, 186, 140)),
+            (line(0.5, 2, 4, 6, 1.2), (150, 110, 70)),
+        ),
+        "painting": (
+            (box(1, 2, 15, 14), (150, 108, 60)),
+            (box(3, 4, 13, 12), (120, 180, 220)),
+            (box(3, 8, 13, 12), (90, 150, 70)),
+            (disc(10, 6, 1.4), (250, 220, 90)),
+        ),
         "item_frame": ((box(2, 2, 14, 14), (150, 108, 60)), (box(4, 4, 12, 12), (190, 140, 90))),
-        "flower_pot": ((poly((3.5, 6), (12.5, 6), (11, 14.5), (5, 14.5)), (150, 76, 54)), (box(3, 5, 13, 8), (168, 88, 62))),
-        "armor_stand": ((box(7, 3, 9, 13), w), (box(4, 5, 12, 7), w), (disc(8, 2.5, 2), w), (box(3, 13, 13, 15), (150, 150, 150))),
-        "carrot": ((poly((6, 5), (10.5, 7.5), (8, 12), (1.5, 15), (3, 9)), (244, 138, 30)), (line(9, 6.5, 14, 2, 2) | line(9, 6.5, 10, 1.5, 1.6) | line(9, 6.5, 14.5, 6, 1.6), (64, 150, 40))),
-        "golden_carrot": ((poly((6, 5), (10.5, 7.5), (8, 12), (1.5, 15), (3, 9)), (246, 214, 70)), (line(9, 6.5, 14, 2, 2) | line(9, 6.5, 10, 1.5, 1.6), (190, 160, 40))),
-        "beetroot": ((disc(6.5, 10, 4.8), (164, 40, 50)), (line(9, 7, 14, 1.5, 1.8) | line(9, 7, 14.5, 5, 1.6), (76, 150, 50))),
+        "flower_pot": (
+            (poly((3.5, 6), (12.5, 6), (11, 14.5), (5, 14.5)), (150, 76, 54)),
+            (box(3, 5, 13, 8), (168, 88, 62)),
+        ),
+        "armor_stand": (
+            (box(7, 3, 9, 13), w),
+            (box(4, 5, 12, 7), w),
+            (disc(8, 2.5, 2), w),
+            (box(3, 13, 13, 15), (150, 150, 150)),
+        ),
+        "carrot": (
+            (poly((6, 5), (10.5, 7.5), (8, 12), (1.5, 15), (3, 9)), (244, 138, 30)),
+            (line(9, 6.5, 14, 2, 2) | line(9, 6.5, 10, 1.5, 1.6) | line(9, 6.5, 14.5, 6, 1.6), (64, 150, 40)),
+        ),
+        "golden_carrot": (
+            (poly((6, 5), (10.5, 7.5), (8, 12), (1.5, 15), (3, 9)), (246, 214, 70)),
+            (line(9, 6.5, 14, 2, 2) | line(9, 6.5, 10, 1.5, 1.6), (190, 160, 40)),
+        ),
+        "beetroot": (
+            (disc(6.5, 10, 4.8), (164, 40, 50)),
+            (line(9, 7, 14, 1.5, 1.8) | line(9, 7, 14.5, 5, 1.6), (76, 150, 50)),
+        ),
         "potato": ((disc(8, 9, 6.2, 4.8), (216, 176, 88)),),
         "baked_potato": ((disc(8, 9, 6.2, 4.8), (190, 136, 60)), (line(5, 7, 11, 9, 1.8), (250, 224, 130))),
         "poisonous_potato": ((disc(8, 9, 6.2, 4.8), (180, 186, 84)),),
-        "cookie": ((disc(8, 8.5, 6.4), (206, 140, 72)), (disc(6, 6.5, 1.2) | disc(10, 8, 1.2) | disc(7, 11, 1.2), (86, 46, 24))),
-        "cake": ((poly((1, 6.5), (15, 6.5), (15, 14), (1, 14)), (178, 108, 60)), (poly((3, 3), (13, 3), (15, 7), (15, 9), (1, 9), (1, 7)), (244, 240, 236)), (dots((5, 5), (9, 4), (11, 6), (7, 7)), (214, 40, 36))),
-        "pumpkin_pie": ((poly((1, 7), (5, 3.5), (12, 3.5), (15, 7), (13, 13), (3, 13)), (222, 146, 66)), (disc(8, 7.5, 5.4, 2.6), (240, 170, 84))),
-        "melon_slice": ((poly((0.5, 5), (15.5, 5), (12.5, 11), (8, 14), (3.5, 11)), (96, 156, 50)), (poly((2, 5), (14, 5), (11.5, 10), (8, 12), (4.5, 10)), (216, 58, 42)), (dots((5, 7), (8, 8), (10, 6)), (40, 20, 16))),
-        "glistering_melon_slice": ((poly((0.5, 5), (15.5, 5), (12.5, 11), (8, 14), (3.5, 11)), (240, 206, 70)), (poly((2, 5), (14, 5), (11.5, 10), (8, 12), (4.5, 10)), (226, 92, 52))),
-        "sweet_berries": ((line(8, 8, 9, 1.5, 1.4), (70, 120, 40)), (disc(5, 9, 2.7), (206, 30, 40)), (disc(10.5, 11, 2.7), (186, 20, 34)), (disc(11, 5.5, 2.3), (216, 40, 46))),
+        "cookie": (
+            (disc(8, 8.5, 6.4), (206, 140, 72)),
+            (disc(6, 6.5, 1.2) | disc(10, 8, 1.2) | disc(7, 11, 1.2), (86, 46, 24)),
+        ),
+        "cake": (
+            (poly((1, 6.5), (15, 6.5), (15, 14), (1, 14)), (178, 108, 60)),
+            (poly((3, 3), (13, 3), (15, 7), (15, 9), (1, 9), (1, 7)), (244, 240, 236)),
+            (dots((5, 5), (9, 4), (11, 6), (7, 7)), (214, 40, 36)),
+        ),
+        "pumpkin_pie": (
+            (poly((1, 7), (5, 3.5), (12, 3.5), (15, 7), (13, 13), (3, 13)), (222, 146, 66)),
+            (disc(8, 7.5, 5.4, 2.6), (240, 170, 84)),
+        ),
+        "melon_slice": (
+            (poly((0.5, 5), (15.5, 5), (12.5, 11), (8, 14), (3.5, 11)), (96, 156, 50)),
+            (poly((2, 5), (14, 5), (11.5, 10), (8, 12), (4.5, 10)), (216, 58, 42)),
+            (dots((5, 7), (8, 8), (10, 6)), (40, 20, 16)),
+        ),
+        "glistering_melon_slice": (
+            (poly((0.5, 5), (15.5, 5), (12.5, 11), (8, 14), (3.5, 11)), (240, 206, 70)),
+            (poly((2, 5), (14, 5), (11.5, 10), (8, 12), (4.5, 10)), (226, 92, 52)),
+        ),
+        "sweet_berries": (
+            (line(8, 8, 9, 1.5, 1.4), (70, 120, 40)),
+            (disc(5, 9, 2.7), (206, 30, 40)),
+            (disc(10.5, 11, 2.7), (186, 20, 34)),
+            (disc(11, 5.5, 2.3), (216, 40, 46)),
+        ),
         "dried_kelp": ((poly((6, 1), (10, 2), (12, 8), (10, 15), (5, 14), (7, 8)), (60, 72, 40)),),
-        "kelp": ((line(8, 15.5, 8, 1, 2), (70, 130, 36)), (line(8, 12, 12.5, 9, 2) | line(8, 8, 3.5, 6, 2) | line(8, 4, 12, 2, 2), (90, 150, 44))),
+        "kelp": (
+            (line(8, 15.5, 8, 1, 2), (70, 130, 36)),
+            (line(8, 12, 12.5, 9, 2) | line(8, 8, 3.5, 6, 2) | line(8, 4, 12, 2, 2), (90, 150, 44)),
+        ),
         "spider_eye": ((disc(8, 8.5, 5.6), (150, 40, 50)), (disc(9.5, 7, 2), (230, 170, 160))),
-        "fermented_spider_eye": ((disc(8, 8.5, 5.6), (170, 100, 80)), (disc(9.5, 7, 2), (210, 190, 120)), (box(4, 11, 8, 13), (120, 120, 60))),
+        "fermented_spider_eye": (
+            (disc(8, 8.5, 5.6), (170, 100, 80)),
+            (disc(9.5, 7, 2), (210, 190, 120)),
+            (box(4, 11, 8, 13), (120, 120, 60)),
+        ),
         "ghast_tear": ((poly((8, 1.5), (12, 9), (10.5, 13.5), (5.5, 13.5), (4, 9)), (224, 236, 236)),),
         "phantom_membrane": ((poly((2, 4), (13, 1.5), (14, 6), (9, 9), (10, 14), (4, 13)), (208, 200, 184)),),
         "rabbit_hide": ((poly((3, 2), (13, 3), (12, 13), (8, 11.5), (4, 14)), (200, 160, 110)),),
         "rabbit_foot": ((line(4, 13, 9, 6, 4), (206, 168, 118)), (disc(11, 4, 2.4), (226, 190, 140))),
-        "egg": ((poly((8, 2), (11, 5), (12.5, 9.5), (11, 13.5), (8, 14.5), (5, 13.5), (3.5, 9.5), (5, 5)), (226, 206, 160)),),
+        "egg": (
+            (poly((8, 2), (11, 5), (12.5, 9.5), (11, 13.5), (8, 14.5), (5, 13.5), (3.5, 9.5), (5, 5)), (226, 206, 160)),
+        ),
         "iron_nugget": ((poly((5, 6), (10, 4.5), (12.5, 9), (9, 12.5), (5, 11)), (214, 214, 214)),),
         "gold_nugget": ((poly((5, 6), (10, 4.5), (12.5, 9), (9, 12.5), (5, 11)), (248, 212, 64)),),
         "prismarine_shard": ((poly((4, 15), (6, 6), (12, 1), (11, 8)), (104, 176, 160)),),
         "shulker_shell": ((poly((2, 10), (4, 4), (12, 4), (14, 10), (12, 13), (4, 13)), (146, 104, 146)),),
         "nautilus_shell": ((disc(8, 8.5, 6), (222, 200, 186)), (disc(9, 9, 3) & ~disc(9, 9, 1.6), (170, 110, 100))),
-        "totem_of_undying": ((box(5, 1, 11, 8), (240, 214, 100)), (box(2, 5, 14, 8), (236, 204, 84)), (box(6, 8, 10, 15), (226, 190, 70)), (dots((6, 4), (9, 4)), (60, 170, 70))),
-        "shield": ((poly((2, 1), (14, 1), (14, 10), (8, 15.5), (2, 10)), (132, 96, 50)), (box(7, 3, 9, 12), (176, 176, 180))),
-        "elytra": ((poly((7.5, 1), (5, 2), (1, 10), (3, 15.5), (7.5, 11)), (140, 140, 168)), (poly((8.5, 1), (11, 2), (15, 10), (13, 15.5), (8.5, 11)), (120, 120, 150))),
-        "trident": ((line(1.5, 14.5, 11, 5, 1.8), (60, 130, 120)), (line(7, 3.5, 12.5, 9, 1.6) | line(9, 7, 15, 1, 1.8) | line(7, 3.5, 9.5, 1, 1.6) | line(12.5, 9, 15, 6.5, 1.6), (96, 190, 170))),
+        "totem_of_undying": (
+            (box(5, 1, 11, 8), (240, 214, 100)),
+            (box(2, 5, 14, 8), (236, 204, 84)),
+            (box(6, 8, 10, 15), (226, 190, 70)),
+            (dots((6, 4), (9, 4)), (60, 170, 70)),
+        ),
+        "shield": (
+            (poly((2, 1), (14, 1), (14, 10), (8, 15.5), (2, 10)), (132, 96, 50)),
+            (box(7, 3, 9, 12), (176, 176, 180)),
+        ),
+        "elytra": (
+            (poly((7.5, 1), (5, 2), (1, 10), (3, 15.5), (7.5, 11)), (140, 140, 168)),
+            (poly((8.5, 1), (11, 2), (15, 10), (13, 15.5), (8.5, 11)), (120, 120, 150)),
+        ),
+        "trident": (
+            (line(1.5, 14.5, 11, 5, 1.8), (60, 130, 120)),
+            (
+                line(7, 3.5, 12.5, 9, 1.6)
+                | line(9, 7, 15, 1, 1.8)
+                | line(7, 3.5, 9.5, 1, 1.6)
+                | line(12.5, 9, 15, 6.5, 1.6),
+                (96, 190, 170),
+            ),
+        ),
         "end_crystal": ((poly((8, 1), (14, 8), (8, 15), (2, 8)), (226, 150, 220)), (disc(8, 8, 2.4), (250, 230, 250))),
-        "firework_rocket": ((box(6, 4, 10, 13), (206, 50, 44)), (poly((8, 0.5), (11, 5), (5, 5)), (230, 226, 220)), (line(8, 13, 8, 15.8, 1), (150, 116, 66))),
-        "honeycomb": ((poly((8, 1.5), (14, 5), (14, 11.5), (8, 15), (2, 11.5), (2, 5)), (236, 160, 40)), (disc(6, 7, 1.7) | disc(10.5, 9, 1.7) | disc(7, 11.5, 1.5), (180, 104, 16))),
-        "lantern": ((box(5, 5, 11, 14), (70, 76, 92)), (box(6, 7, 10, 12), (252, 206, 110)), (box(6, 3, 10, 5), (90, 96, 112)), (line(8, 0.5, 8, 3, 1.4), (60, 66, 80))),
-        "soul_lantern": ((box(5, 5, 11, 14), (70, 76, 92)), (box(6, 7, 10, 12), (110, 220, 226)), (box(6, 3, 10, 5), (90, 96, 112)), (line(8, 0.5, 8, 3, 1.4), (60, 66, 80))),
-        "campfire": ((line(1, 14, 14, 11, 2.6) | line(2, 11, 15, 14, 2.6), (100, 74, 42)), (poly((8, 1), (11, 6), (12, 11), (4, 11), (5, 6)), (248, 160, 40)), (poly((8, 5), (10, 11), (6, 11)), (255, 230, 110))),
-        "soul_campfire": ((line(1, 14, 14, 11, 2.6) | line(2, 11, 15, 14, 2.6), (100, 74, 42)), (poly((8, 1), (11, 6), (12, 11), (4, 11), (5, 6)), (60, 190, 200)), (poly((8, 5), (10, 11), (6, 11)), (180, 240, 240))),
-        "bell": ((poly((5, 4), (11, 4), (12, 11), (14.5, 13), (1.5, 13), (4, 11)), (250, 212, 70)), (box(3, 1, 13, 3), (120, 90, 50)), (disc(8, 14, 1.5), (190, 150, 40))),
-        "chain": ((disc(8, 3.5, 2.6) & ~disc(8, 3.5, 1.2) | disc(8, 8.2, 2.6) & ~disc(8, 8.2, 1.2) | disc(8, 13, 2.6) & ~disc(8, 13, 1.2), (84, 92, 112)),),
+        "firework_rocket": (
+            (box(6, 4, 10, 13), (206, 50, 44)),
+            (poly((8, 0.5), (11, 5), (5, 5)), (230, 226, 220)),
+            (line(8, 13, 8, 15.8, 1), (150, 116, 66)),
+        ),
+        "honeycomb": (
+            (poly((8, 1.5), (14, 5), (14, 11.5), (8, 15), (2, 11.5), (2, 5)), (236, 160, 40)),
+            (disc(6, 7, 1.7) | disc(10.5, 9, 1.7) | disc(7, 11.5, 1.5), (180, 104, 16)),
+        ),
+        "lantern": (
+            (box(5, 5, 11, 14), (70, 76, 92)),
+            (box(6, 7, 10, 12), (252, 206, 110)),
+            (box(6, 3, 10, 5), (90, 96, 112)),
+            (line(8, 0.5, 8, 3, 1.4), (60, 66, 80)),
+        ),
+        "soul_lantern": (
+            (box(5, 5, 11, 14), (70, 76, 92)),
+            (box(6, 7, 10, 12), (110, 220, 226)),
+            (box(6, 3, 10, 5), (90, 96, 112)),
+            (line(8, 0.5, 8, 3, 1.4), (60, 66, 80)),
+        ),
+        "campfire": (
+            (line(1, 14, 14, 11, 2.6) | line(2, 11, 15, 14, 2.6), (100, 74, 42)),
+            (poly((8, 1), (11, 6), (12, 11), (4, 11), (5, 6)), (248, 160, 40)),
+            (poly((8, 5), (10, 11), (6, 11)), (255, 230, 110)),
+        ),
+        "soul_campfire": (
+            (line(1, 14, 14, 11, 2.6) | line(2, 11, 15, 14, 2.6), (100, 74, 42)),
+            (poly((8, 1), (11, 6), (12, 11), (4, 11), (5, 6)), (60, 190, 200)),
+            (poly((8, 5), (10, 11), (6, 11)), (180, 240, 240)),
+        ),
+        "bell": (
+            (poly((5, 4), (11, 4), (12, 11), (14.5, 13), (1.5, 13), (4, 11)), (250, 212, 70)),
+            (box(3, 1, 13, 3), (120, 90, 50)),
+            (disc(8, 14, 1.5), (190, 150, 40)),
+        ),
+        "chain": (
+            (
+                disc(8, 3.5, 2.6) & ~disc(8, 3.5, 1.2)
+                | disc(8, 8.2, 2.6) & ~disc(8, 8.2, 1.2)
+                | disc(8, 13, 2.6) & ~disc(8, 13, 1.2),
+                (84, 92, 112),
+            ),
+        ),
         "lever": ((box(4, 11, 12, 15), (120, 120, 120)), (line(8, 12, 11.5, 3, 2), (140, 108, 60))),
         "tripwire_hook": ((box(5, 9, 11, 15), w), (disc(8, 5, 3) & ~disc(8, 5, 1.6), (160, 160, 160))),
-        "hopper": ((poly((1, 2), (15, 2), (15, 7), (11, 9), (11, 12), (9, 12), (9, 15), (7, 15), (7, 12), (5, 12), (5, 9), (1, 7)), (82, 82, 86)),),
-        "cauldron": ((box(1, 2, 15, 13), (80, 80, 84)), (box(2, 12, 5, 16) | box(11, 12, 14, 16), (70, 70, 74)), (disc(8, 3.5, 5, 1.8), (46, 46, 50))),
-        "brewing_stand": ((line(8, 1, 8, 12, 2), (240, 190, 50)), (box(2, 12, 14, 15), (130, 130, 130)), (disc(4, 8, 2) | disc(12, 8, 2), (180, 200, 210))),
-        "repeater": ((box(1, 8, 15, 14), (176, 176, 176)), (box(4, 4, 6, 9) | box(10, 4, 12, 9), (200, 40, 20)), (line(4, 11, 12, 11, 1.4), (150, 20, 10))),
-        "comparator": ((box(1, 8, 15, 14), (176, 176, 176)), (box(3, 4, 5, 9) | box(11, 4, 13, 9) | box(7, 6, 9, 11), (200, 40, 20))),
+        "hopper": (
+            (
+                poly(
+                    (1, 2),
+                    (15, 2),
+                    (15, 7),
+                    (11, 9),
+                    (11, 12),
+                    (9, 12),
+                    (9, 15),
+                    (7, 15),
+                    (7, 12),
+                    (5, 12),
+                    (5, 9),
+                    (1, 7),
+                ),
+                (82, 82, 86),
+            ),
+        ),
+        "cauldron": (
+            (box(1, 2, 15, 13), (80, 80, 84)),
+            (box(2, 12, 5, 16) | box(11, 12, 14, 16), (70, 70, 74)),
+            (disc(8, 3.5, 5, 1.8), (46, 46, 50)),
+        ),
+        "brewing_stand": (
+            (line(8, 1, 8, 12, 2), (240, 190, 50)),
+            (box(2, 12, 14, 15), (130, 130, 130)),
+            (disc(4, 8, 2) | disc(12, 8, 2), (180, 200, 210)),
+        ),
+        "repeater": (
+            (box(1, 8, 15, 14), (176, 176, 176)),
+            (box(4, 4, 6, 9) | box(10, 4, 12, 9), (200, 40, 20)),
+            (line(4, 11, 12, 11, 1.4), (150, 20, 10)),
+        ),
+        "comparator": (
+            (box(1, 8, 15, 14), (176, 176, 176)),
+            (box(3, 4, 5, 9) | box(11, 4, 13, 9) | box(7, 6, 9, 11), (200, 40, 20)),
+        ),
         "redstone_torch": ((box(7, 6, 9, 16), w), (disc(8, 5, 2.8), (240, 40, 24))),
         "soul_torch": ((box(7, 6, 9, 16), w), (disc(8, 5, 2.8), (90, 220, 226))),
         "torch": ((box(7, 6, 9, 16), w), (box(6, 3, 10, 7), (255, 214, 80)), (box(7, 4, 9, 6), (255, 250, 200))),
-        "iron_bars": (((COLUMNS % 5 == 2) | (COLUMNS % 5 == 3) | box(0, 1, 16, 3) | box(0, 13, 16, 15), (140, 142, 144)),),
+        "iron_bars": (
+            ((COLUMNS % 5 == 2) | (COLUMNS % 5 == 3) | box(0, 1, 16, 3) | box(0, 13, 16, 15), (140, 142, 144)),
+        ),
         "conduit": ((box(4, 4, 12, 12), (160, 140, 112)), (disc(8, 8, 2), (80, 60, 40))),
         "turtle_egg": ((disc(5.5, 10, 3.4, 4), (226, 222, 190)), (disc(11, 11, 2.8, 3.2), (226, 222, 190))),
         "end_rod": ((box(7, 1, 9, 13), (240, 236, 226)), (box(5, 13, 11, 15), (160, 130, 160))),
         "barrier": ((disc(8, 8, 7) & ~disc(8, 8, 5), (214, 24, 24)), (line(3.5, 3.5, 12.5, 12.5, 2), (214, 24, 24))),
         "structure_void": ((disc(8, 8, 3), (110, 170, 180)),),
-        "grindstone": ((disc(8, 7, 6), (150, 150, 150)), (disc(8, 7, 2), (110, 84, 48)), (box(3, 12, 5, 16) | box(11, 12, 13, 16), (110, 84, 48))),
+        "grindstone": (
+            (disc(8, 7, 6), (150, 150, 150)),
+            (disc(8, 7, 2), (110, 84, 48)),
+            (box(3, 12, 5, 16) | box(11, 12, 13, 16), (110, 84, 48)),
+        ),
         "daylight_detector": ((box(1, 6, 15, 12), (130, 112, 88)), (box(3, 4, 13, 7), (180, 210, 220))),
         "bamboo": ((line(6, 15.5, 7, 1, 2.4), (110, 160, 50)), (line(11, 15.5, 10.5, 4, 2), (100, 148, 44))),
-        "seagrass": ((line(4, 15.5, 5, 5, 1.6) | line(8, 15.5, 7.5, 2, 1.6) | line(12, 15.5, 11, 6, 1.6), (50, 130, 50)),),
+        "seagrass": (
+            (line(4, 15.5, 5, 5, 1.6) | line(8, 15.5, 7.5, 2, 1.6) | line(12, 15.5, 11, 6, 1.6), (50, 130, 50)),
+        ),
         "sea_pickle": ((box(5, 6, 9, 14) | box(10, 9, 13, 14), (100, 116, 50)), (box(6, 4, 8, 6), (200, 220, 120))),
-        "nether_sprouts": ((line(3, 15.5, 4, 8, 1.5) | line(7, 15.5, 7, 6, 1.5) | line(11, 15.5, 10, 8, 1.5) | line(13, 15.5, 14, 9, 1.5), (30, 156, 140)),),
+        "nether_sprouts": (
+            (
+                line(3, 15.5, 4, 8, 1.5)
+                | line(7, 15.5, 7, 6, 1.5)
+                | line(11, 15.5, 10, 8, 1.5)
+                | line(13, 15.5, 14, 9, 1.5),
+                (30, 156, 140),
+            ),
+        ),
         "weeping_vines": ((line(8, 0.5, 7, 15, 2) | line(7, 6, 11, 9, 2) | line(8, 3, 4, 6, 2), (150, 20, 20)),),
         "twisting_vines": ((line(8, 15.5, 7, 1, 2) | line(7, 9, 11, 6, 2) | line(8, 12, 4, 9, 2), (30, 150, 140)),),
-        "crimson_roots": ((line(8, 15.5, 4, 4, 1.6) | line(8, 15.5, 8, 2, 1.6) | line(8, 15.5, 12, 5, 1.6), (170, 30, 40)),),
-        "warped_roots": ((line(8, 15.5, 4, 4, 1.6) | line(8, 15.5, 8, 2, 1.6) | line(8, 15.5, 12, 5, 1.6), (30, 150, 130)),),
+        "crimson_roots": (
+            (line(8, 15.5, 4, 4, 1.6) | line(8, 15.5, 8, 2, 1.6) | line(8, 15.5, 12, 5, 1.6), (170, 30, 40)),
+        ),
+        "warped_roots": (
+            (line(8, 15.5, 4, 4, 1.6) | line(8, 15.5, 8, 2, 1.6) | line(8, 15.5, 12, 5, 1.6), (30, 150, 130)),
+        ),
         "crimson_fungus": ((box(7, 9, 9, 15), (200, 120, 90)), (poly((3, 9), (5, 4), (11, 4), (13, 9)), (180, 30, 36))),
         "warped_fungus": ((box(7, 9, 9, 15), (200, 120, 90)), (poly((3, 9), (5, 4), (11, 4), (13, 9)), (30, 150, 130))),
         "wither_rose": ((line(8, 15.5, 8, 7, 1.4), (50, 70, 30)), (disc(8, 5, 3.4), (36, 32, 34))),
-        "sunflower": ((line(8, 15.5, 8, 6, 1.6), (80, 140, 40)), (disc(8, 5, 4.6), (250, 210, 40)), (disc(8, 5, 2), (110, 70, 30))),
+        "sunflower": (
+            (line(8, 15.5, 8, 6, 1.6), (80, 140, 40)),
+            (disc(8, 5, 4.6), (250, 210, 40)),
+            (disc(8, 5, 2), (110, 70, 30)),
+        ),
         "lilac": ((line(8, 15.5, 8, 6, 1.6), (80, 140, 40)), (disc(8, 5, 4, 5), (206, 160, 214))),
-        "rose_bush": ((disc(8, 9, 5.5, 6.5), (70, 130, 40)), (disc(6, 5, 1.9) | disc(10.5, 7.5, 1.9) | disc(6, 11, 1.9), (210, 30, 34))),
-        "peony": ((disc(8, 9, 5.5, 6.5), (80, 140, 60)), (disc(6, 5, 2.2) | disc(10.5, 8, 2.2) | disc(6, 11, 2.2), (236, 180, 220))),
+        "rose_bush": (
+            (disc(8, 9, 5.5, 6.5), (70, 130, 40)),
+            (disc(6, 5, 1.9) | disc(10.5, 7.5, 1.9) | disc(6, 11, 1.9), (210, 30, 34)),
+        ),
+        "peony": (
+            (disc(8, 9, 5.5, 6.5), (80, 140, 60)),
+            (disc(6, 5, 2.2) | disc(10.5, 8, 2.2) | disc(6, 11, 2.2), (236, 180, 220)),
+        ),
         "ink_sac": ((poly((6, 2), (10, 2), (13, 8), (11.5, 14), (5, 14), (3, 9)), (46, 44, 56)),),
         "chorus_plant": ((box(5, 5, 11, 11), (94, 58, 94)), (box(7, 0, 9, 5) | box(7, 11, 9, 16), (104, 66, 104))),
-    }  # fmt: skip
+    }
 
 
 def _named(name: str) -> np.ndarray | None:
@@ -779,9 +1213,13 @@ def _flat(name: str) -> np.ndarray:
         if tool in makers:
             return makers[tool](tx.WOOD[wood][0])
     for table, make in (
-        (_INGOTS, lambda c: _from_colour("ingot", c)), (_MEATS, lambda c: _from_colour("meat", c)), (_PILES, _pile),
-        (_BALLS, _ball), (_SEEDS, _seeds), (_GEMS, lambda c: _from_colour("gem", c)),
-    ):  # fmt: skip
+        (_INGOTS, lambda c: _from_colour("ingot", c)),
+        (_MEATS, lambda c: _from_colour("meat", c)),
+        (_PILES, _pile),
+        (_BALLS, _ball),
+        (_SEEDS, _seeds),
+        (_GEMS, lambda c: _from_colour("gem", c)),
+    ):
         if name in table:
             return make(table[name])
     if name.endswith("_spawn_egg"):
@@ -807,44 +1245,83 @@ def _flat(name: str) -> np.ndarray:
             return sprite
         return tx.texture(tx.BLOCK_FACES.get(name, tx.BLOCK_FACES.get(f"{name}[half=upper]"))[0])
     special = {
-        "glass_pane": lambda: tx.texture("glass"), "trapped_chest": lambda: cube_sprite(tx.BLOCK_FACES["chest"], CHEST),
-        "bow": lambda: _bow(False), "crossbow": lambda: _bow(True), "arrow": lambda: _arrow((150, 150, 150)),
-        "spectral_arrow": lambda: _arrow((246, 220, 90)), "tipped_arrow": lambda: _arrow((80, 120, 220)),
-        "emerald": lambda: _from_colour("emerald", (48, 220, 110)), "coal": lambda: _from_colour("coal", (52, 52, 52)),
-        "charcoal": lambda: _from_colour("coal", (74, 62, 46)), "leather": lambda: _from_colour("leather", (190, 94, 50)),
+        "glass_pane": lambda: tx.texture("glass"),
+        "trapped_chest": lambda: cube_sprite(tx.BLOCK_FACES["chest"], CHEST),
+        "bow": lambda: _bow(False),
+        "crossbow": lambda: _bow(True),
+        "arrow": lambda: _arrow((150, 150, 150)),
+        "spectral_arrow": lambda: _arrow((246, 220, 90)),
+        "tipped_arrow": lambda: _arrow((80, 120, 220)),
+        "emerald": lambda: _from_colour("emerald", (48, 220, 110)),
+        "coal": lambda: _from_colour("coal", (52, 52, 52)),
+        "charcoal": lambda: _from_colour("coal", (74, 62, 46)),
+        "leather": lambda: _from_colour("leather", (190, 94, 50)),
         "bread": lambda: _from_colour("bread", (200, 142, 58)),
         "apple": lambda: _from_colour("apple", (226, 40, 36), b=(96, 66, 28), g=(76, 160, 52)),
         "golden_apple": lambda: _from_colour("apple", (246, 214, 70), b=(96, 66, 28), g=(200, 170, 50)),
         "enchanted_golden_apple": lambda: _from_colour("apple", (246, 190, 210), b=(96, 66, 28), g=(200, 150, 250)),
-        "wheat": lambda: tx.drawing(_TEXTS["wheat"], {"y": (190, 160, 50), "L": (236, 216, 110), "g": (120, 130, 40),
-                                                     "G": (150, 150, 50), "o": (90, 80, 20)}),
-        "bucket": lambda: _bucket(None), "water_bucket": lambda: _bucket((60, 110, 226)), "lava_bucket": lambda: _bucket((246, 130, 30)),
-        "milk_bucket": lambda: _bucket((246, 246, 246)), "pufferfish_bucket": lambda: _bucket((60, 110, 226), (240, 200, 60)),
-        "salmon_bucket": lambda: _bucket((60, 110, 226), (190, 70, 60)), "cod_bucket": lambda: _bucket((60, 110, 226), (190, 160, 120)),
+        "wheat": lambda: tx.drawing(
+            _TEXTS["wheat"],
+            {"y": (190, 160, 50), "L": (236, 216, 110), "g": (120, 130, 40), "G": (150, 150, 50), "o": (90, 80, 20)},
+        ),
+        "bucket": lambda: _bucket(None),
+        "water_bucket": lambda: _bucket((60, 110, 226)),
+        "lava_bucket": lambda: _bucket((246, 130, 30)),
+        "milk_bucket": lambda: _bucket((246, 246, 246)),
+        "pufferfish_bucket": lambda: _bucket((60, 110, 226), (240, 200, 60)),
+        "salmon_bucket": lambda: _bucket((60, 110, 226), (190, 70, 60)),
+        "cod_bucket": lambda: _bucket((60, 110, 226), (190, 160, 120)),
         "tropical_fish_bucket": lambda: _bucket((60, 110, 226), (246, 130, 40)),
-        "cod": lambda: _fish((190, 160, 120), (226, 206, 170)), "salmon": lambda: _fish((176, 66, 56), (130, 140, 90)),
-        "tropical_fish": lambda: _fish((246, 130, 40), (250, 250, 250)), "pufferfish": lambda: _fish((240, 200, 60), (250, 240, 200)),
-        "cooked_cod": lambda: _fish((214, 186, 130), (236, 220, 180)), "cooked_salmon": lambda: _fish((226, 120, 70), (240, 160, 100)),
-        "mushroom_stew": lambda: _stew((190, 140, 110)), "rabbit_stew": lambda: _stew((190, 110, 60)), "beetroot_soup": lambda: _stew((160, 30, 36)),
-        "suspicious_stew": lambda: _stew((90, 150, 90)), "glass_bottle": lambda: _bottle(None), "potion": lambda: _bottle((56, 90, 220)),
-        "splash_potion": lambda: _bottle((190, 60, 200), (170, 170, 180)), "lingering_potion": lambda: _bottle((120, 40, 130), (210, 180, 140)),
-        "experience_bottle": lambda: _bottle((190, 230, 80)), "honey_bottle": lambda: _bottle((246, 170, 40)), "dragon_breath": lambda: _bottle((220, 110, 210)),
-        "minecart": lambda: _minecart(None), "chest_minecart": lambda: _minecart((160, 112, 46)), "furnace_minecart": lambda: _minecart((110, 110, 110)),
-        "tnt_minecart": lambda: _minecart((206, 52, 34)), "hopper_minecart": lambda: _minecart((70, 70, 74)),
-        "command_block_minecart": lambda: _minecart((178, 134, 110)), "iron_door": lambda: _door((206, 206, 206)),
-        "book": lambda: _book((124, 74, 40)), "writable_book": lambda: _book((150, 100, 70)), "written_book": lambda: _book((130, 60, 40)),
-        "enchanted_book": lambda: _book((120, 60, 170)), "knowledge_book": lambda: _book((60, 140, 60)),
-        "chicken": lambda: _drum((240, 190, 170)), "cooked_chicken": lambda: _drum((196, 130, 70)),
-        "skeleton_skull": lambda: _skull((196, 196, 196), (40, 40, 40)), "wither_skeleton_skull": lambda: _skull((60, 60, 60), (16, 16, 16)),
-        "player_head": lambda: _skull((186, 138, 108), (70, 60, 160)), "zombie_head": lambda: _skull((96, 140, 76), (16, 24, 12)),
-        "creeper_head": lambda: _skull((94, 184, 84), (10, 20, 10)), "dragon_head": lambda: _skull((36, 34, 38), (210, 90, 220)),
-        "rail": lambda: _rail((150, 150, 150), None), "powered_rail": lambda: _rail((238, 196, 60), (190, 30, 20)),
-        "detector_rail": lambda: _rail((150, 150, 150), (110, 110, 110)), "activator_rail": lambda: _rail((150, 150, 150), (160, 40, 30)),
+        "cod": lambda: _fish((190, 160, 120), (226, 206, 170)),
+        "salmon": lambda: _fish((176, 66, 56), (130, 140, 90)),
+        "tropical_fish": lambda: _fish((246, 130, 40), (250, 250, 250)),
+        "pufferfish": lambda: _fish((240, 200, 60), (250, 240, 200)),
+        "cooked_cod": lambda: _fish((214, 186, 130), (236, 220, 180)),
+        "cooked_salmon": lambda: _fish((226, 120, 70), (240, 160, 100)),
+        "mushroom_stew": lambda: _stew((190, 140, 110)),
+        "rabbit_stew": lambda: _stew((190, 110, 60)),
+        "beetroot_soup": lambda: _stew((160, 30, 36)),
+        "suspicious_stew": lambda: _stew((90, 150, 90)),
+        "glass_bottle": lambda: _bottle(None),
+        "potion": lambda: _bottle((56, 90, 220)),
+        "splash_potion": lambda: _bottle((190, 60, 200), (170, 170, 180)),
+        "lingering_potion": lambda: _bottle((120, 40, 130), (210, 180, 140)),
+        "experience_bottle": lambda: _bottle((190, 230, 80)),
+        "honey_bottle": lambda: _bottle((246, 170, 40)),
+        "dragon_breath": lambda: _bottle((220, 110, 210)),
+        "minecart": lambda: _minecart(None),
+        "chest_minecart": lambda: _minecart((160, 112, 46)),
+        "furnace_minecart": lambda: _minecart((110, 110, 110)),
+        "tnt_minecart": lambda: _minecart((206, 52, 34)),
+        "hopper_minecart": lambda: _minecart((70, 70, 74)),
+        "command_block_minecart": lambda: _minecart((178, 134, 110)),
+        "iron_door": lambda: _door((206, 206, 206)),
+        "book": lambda: _book((124, 74, 40)),
+        "writable_book": lambda: _book((150, 100, 70)),
+        "written_book": lambda: _book((130, 60, 40)),
+        "enchanted_book": lambda: _book((120, 60, 170)),
+        "knowledge_book": lambda: _book((60, 140, 60)),
+        "chicken": lambda: _drum((240, 190, 170)),
+        "cooked_chicken": lambda: _drum((196, 130, 70)),
+        "skeleton_skull": lambda: _skull((196, 196, 196), (40, 40, 40)),
+        "wither_skeleton_skull": lambda: _skull((60, 60, 60), (16, 16, 16)),
+        "player_head": lambda: _skull((186, 138, 108), (70, 60, 160)),
+        "zombie_head": lambda: _skull((96, 140, 76), (16, 24, 12)),
+        "creeper_head": lambda: _skull((94, 184, 84), (10, 20, 10)),
+        "dragon_head": lambda: _skull((36, 34, 38), (210, 90, 220)),
+        "rail": lambda: _rail((150, 150, 150), None),
+        "powered_rail": lambda: _rail((238, 196, 60), (190, 30, 20)),
+        "detector_rail": lambda: _rail((150, 150, 150), (110, 110, 110)),
+        "activator_rail": lambda: _rail((150, 150, 150), (160, 40, 30)),
         "lava": lambda: tx.texture("lava"),
         **{f"{m}_horse_armor": (lambda c=c: _horse_armour(c)) for m, c in ARMOUR_MATERIALS.items()},
-        **{f"{k}anvil": (lambda c=c, k=k: cube_sprite((_item_texture(f"{k}anvil_", _styled("soft", c, 5)),) * 3, ANVIL))
-           for k, c in (("", (72, 72, 74)), ("chipped_", (80, 78, 78)), ("damaged_", (88, 84, 84)))},
-    }  # fmt: skip
+        **{
+            f"{k}anvil": (
+                lambda c=c, k=k: cube_sprite((_item_texture(f"{k}anvil_", _styled("soft", c, 5)),) * 3, ANVIL)
+            )
+            for k, c in (("", (72, 72, 74)), ("chipped_", (80, 78, 78)), ("damaged_", (88, 84, 84)))
+        },
+    }
     if name in special:
         return special[name]()
     sprite = _named(name)
@@ -873,7 +1350,17 @@ class Pictures(NamedTuple):
     item_hold: np.ndarray  # int32 [items]: ARM, FLAT, TOOL, CUBE
 
 
-_LIKE_TOOLS = ("stick", "blaze_rod", "bone", "fishing_rod", "carrot_on_a_stick", "warped_fungus_on_a_stick", "debug_stick", "trident", "bamboo")
+_LIKE_TOOLS = (
+    "stick",
+    "blaze_rod",
+    "bone",
+    "fishing_rod",
+    "carrot_on_a_stick",
+    "warped_fungus_on_a_stick",
+    "debug_stick",
+    "trident",
+    "bamboo",
+)
 
 
 @cache

@@ -303,8 +303,10 @@ def pumpkin_top() -> np.ndarray:
 
 
 _FACE = """
-................ ................ ................ ................ ...#........#... ..###......###.. .#####....#####. ................
-................ ................ ..##..#..#..##.. ..############.. ...##########... .....#.##.#..... ................ ................
+................ ................ ................ ................
+...#........#... ..###......###.. .#####....#####. ................
+................ ................ ..##..#..#..##.. ..############..
+...##########... .....#.##.#..... ................ ................
 """
 
 
@@ -345,8 +347,10 @@ def tnt_end(fuse: bool) -> np.ndarray:
 def glowstone() -> np.ndarray:
     noise = blotches(33, (1, 1))
     shades = [(255, 234, 170), (236, 190, 104), (190, 140, 78), (128, 90, 46)]
-    return np.stack([np.select([noise > x for x in (0.8, 0.5, 0.2)], [s[c] for s in shades[:3]], shades[3][c])
-                     for c in range(3)], -1).astype(float)
+    return np.stack(
+        [np.select([noise > x for x in (0.8, 0.5, 0.2)], [s[c] for s in shades[:3]], shades[3][c]) for c in range(3)],
+        -1,
+    ).astype(float)
 
 
 def netherrack() -> np.ndarray:
@@ -381,8 +385,10 @@ def water() -> np.ndarray:
 def lava() -> np.ndarray:
     noise = blotches(39, (1, 2))
     shades = [(255, 226, 120), (248, 160, 40), (214, 92, 18), (172, 48, 10)]
-    return np.stack([np.select([noise > x for x in (0.88, 0.55, 0.2)], [s[c] for s in shades[:3]], shades[3][c])
-                     for c in range(3)], -1).astype(float)
+    return np.stack(
+        [np.select([noise > x for x in (0.88, 0.55, 0.2)], [s[c] for s in shades[:3]], shades[3][c]) for c in range(3)],
+        -1,
+    ).astype(float)
 
 
 # PLANTS AND OTHER CUTOUTS: RGBA float [16, 16, 4]
@@ -561,8 +567,12 @@ def torch(flame: RGB = (255, 244, 160)) -> np.ndarray:
 
 def cactus_side() -> np.ndarray:
     rib = np.where(COLUMNS % 4 == 1, 1.16, np.where(COLUMNS % 4 == 3, 0.72, 0.96))
-    image = np.dstack([np.array((86, 128, 46)) * (rib * (1 + 0.1 * (_rng(42).random((16, 16)) - 0.5)))[..., None],
-                       np.full((16, 16), 255.0)])
+    image = np.dstack(
+        [
+            np.array((86, 128, 46)) * (rib * (1 + 0.1 * (_rng(42).random((16, 16)) - 0.5)))[..., None],
+            np.full((16, 16), 255.0),
+        ]
+    )
     for row, column in ((2, 3), (5, 7), (8, 11), (11, 3), (13, 13), (4, 13), (9, 5), (14, 9)):
         image[row, column] = (30, 44, 20, 255)
         image[row, column - 1] = (226, 226, 190, 255)
@@ -809,6 +819,8 @@ def _faces() -> dict[str, tuple[str, ...]]:
 
 
 BLOCK_FACES = _faces()
+
+
 def drawing(rows: str, palette: dict[str, RGB]) -> np.ndarray:
     """A sprite from text: one character per texel, a dot is transparent."""
     lines = rows.split()
