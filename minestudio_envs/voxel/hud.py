@@ -43,7 +43,7 @@ PATCH_TENS = PATCH_BUBBLE + 10  # + 10 * slot + digit
 PATCH_UNITS = PATCH_TENS + 10 * HOTBAR_SLOTS
 NUM_PATCHES = PATCH_UNITS + 10 * HOTBAR_SLOTS
 
-# An op is a row of int32: kind, patch or picture or colour (r | g << 8 | b << 16), and x, y, width, height in the window.
+# An op is a row of int32: kind, patch or picture or colour (r | g << 8 | b << 16), x, y, width, height in the window.
 OP_PATCH, OP_INVERT, OP_PICTURE, OP_RECTANGLE, OP_DIM = range(5)
 OP_SIZE = 6
 MAX_OPS = 400

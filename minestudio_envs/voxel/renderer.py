@@ -4,8 +4,8 @@ A ray is followed through the columns of the world: the small map of column heig
 there, and only then voxels are read. What one ray sees is ``render_pixel``, for a kernel with a thread per pixel.
 ``render`` gives the same picture faster: it follows the rays at the corners of small cells of pixels, and where all
 four see the same plane of blocks, near enough that nothing can hide between them, it only looks up the blocks that
-the other pixels see on that plane. What is seen through (plants, torches, glass) and what moves (mobs, items, arrows) is
-drawn last, block by block and box by box, inside its outline on the screen.
+the other pixels see on that plane. What is seen through (plants, torches, glass) and what moves (mobs, items, arrows)
+is drawn last, block by block and box by box, inside its outline on the screen.
 
 Frames of reference: the origin is the player's block column, (floor(x), 0, floor(z)), so that float32 is enough
 wherever the player is. A ray's direction d has length 1 along the view, so its parameter t is depth.
@@ -1107,7 +1107,10 @@ def _column_in_view(frame, tile_x, tile_z, world_height):
 
 @device_function
 def make_cutouts(world, assets, frame, rows, columns, cuts, image, depths, draw):
-    """Find the cutouts in view -> how many. Each is drawn at once if ``draw``, in ``cuts[0]``; else ``cuts`` is a list."""
+    """Find the cutouts in view -> how many.
+
+    Each is drawn at once if ``draw``, with room for one in ``cuts``; else they are listed there.
+    """
     mask = world.height.shape[0] - 1
     reach = min(np.int64(np.ceil(frame.box_reach)), world.height.shape[0] // 2)
     count = 0
@@ -1837,7 +1840,10 @@ def _trace_pixels(world, assets, frame, pixels, starts, count, image, planes, de
 
 @inlined_function
 def _meet(world, frame, plane, dx, dy, dz):
-    """Where a ray meets a plane -> (block, face, x, y, z, t, light): the block seen there, AIR if no bare face is there."""
+    """Where a ray meets a plane -> (block, face, x, y, z, t, light).
+
+    The block seen there, AIR if no bare face is there.
+    """
     voxels = world.voxels
     mask = voxels.shape[0] - 1
     face = plane // PLANES

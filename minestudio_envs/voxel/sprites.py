@@ -330,7 +330,7 @@ def _cube_faces() -> dict[str, Faces]:
     flat += (*tx.FLOWERS, "tall_grass", "large_fern")
     faces = {k: v for k, v in faces.items() if k not in flat and not k.endswith(shapes)}
     faces.pop("chest", None), faces.pop("cactus", None), faces.pop("glass", None)
-    for wood, (boards, bark, cut) in tx.WOOD.items():
+    for wood, (_, _, cut) in tx.WOOD.items():
         nether = wood in ("crimson", "warped")
         log, bark_name = ("stem", "hyphae") if nether else ("log", "wood")
         faces[f"{wood}_planks"] = (f"{wood}_planks",) * 3
