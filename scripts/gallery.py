@@ -178,7 +178,7 @@ def camp(b: Builder) -> None:
 
 def cave(b: Builder) -> None:
     b.flat()
-    b.voxels[..., GROUND : GROUND + 14] = STONE
+    b.voxels[..., 1 : GROUND + 14] = STONE
     rng = np.random.default_rng(1)
     for x, y, z, r in ((64, 32, 63, 3.2), (64, 32, 67, 3.4), (65, 32, 72, 3.8), (62, 31, 77, 3.4), (66, 33, 80, 3.6)):
         where = np.indices(b.voxels.shape)
