@@ -392,7 +392,8 @@ def test_animals_float_and_monsters_sink(engine):
         put_mob(engine, kind, m, 0.5 + 1.5 * m, GROUND - 1.5, 4.5)
     state.mob_timer[...] = 9999
     for tick in range(150):
-        state.mob_goal[...] = mobs.GOAL_NONE  # monsters that attack swim up
+        put_player(engine, 16.5, GROUND - 12, 16.5)  # in the stone: monsters that attack would swim up
+        state.health[0] = 20
         play(engine)
         if tick < 100:
             continue

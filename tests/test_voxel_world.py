@@ -130,6 +130,7 @@ def test_water_washes_plants_and_torches_away(flat):
     play(flat, ticks=12)
     assert block(flat, 9, GROUND, 8) == block(flat, 8, GROUND, 9) == "water[level=1]"
     assert block(flat, 7, GROUND, 8) == "chest"
+    assert dropped(flat, "poppy") == dropped(flat, "torch") == 1
 
 
 @pytest.mark.parametrize(
@@ -155,6 +156,7 @@ def test_plants_and_torches_break_when_their_ground_goes(flat, ground, plants, i
     play(flat, ticks=10)
     assert not flat.state.voxels[0, 8, 8, GROUND - 1 :].any()
     assert flat.state.cutouts[0, 8, 8, 0] == 0
+    assert item is None or dropped(flat, item) == len(plants)
 
 
 def test_the_lower_half_goes_with_the_upper_one(flat):

@@ -195,6 +195,9 @@ def hang_vines(state, n, x, y, z, coin):
             away = 4 if side & 1 else -4
             i = (x + (along if side < 2 else away)) & mask
             j = (z + (away if side < 2 else along)) & mask
+            wall_x, wall_z = (i, z + away * 3 // 4) if side < 2 else (x + away * 3 // 4, j)
+            if state.voxels[n, wall_x & mask, wall_z & mask, y] < FIRST_OPAQUE:
+                continue
             for down in range(1 + (draw & 3)):
                 if state.voxels[n, i, j, y - down] != AIR:
                     break

@@ -81,8 +81,8 @@ WORLD = _record(
     ("key", np.int64),  # randomness.environment_key
     ("episode", np.int64),  # episodes begun since the key was set, the first is 0
     ("tick", np.int64),  # ticks since the episode's world was made
-    ("drop_slots", np.int32),  # item entities are in slots below this one
     ("pending_updates", np.int32),  # how many of `updates` wait; they are the first
+    ("drop_slots", np.int32),  # item entities are in slots below this one
 )
 PLAYER = _record(
     ("position", np.float64, 3),  # the feet

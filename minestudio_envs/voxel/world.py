@@ -24,10 +24,10 @@ from minestudio_envs.voxel.blocks import (
     WOODS,
 )
 from minestudio_envs.voxel.collision import block_at
-from minestudio_envs.voxel.drops import drop_item
+from minestudio_envs.voxel.drops import drop_loot
 from minestudio_envs.voxel.jit import device_function, inlined_function
 from minestudio_envs.voxel.light import beside, relight
-from minestudio_envs.voxel.state import GAMERULE_ID, WORD
+from minestudio_envs.voxel.state import WORD
 
 # What an update of a block looks at.
 (
@@ -80,15 +80,12 @@ WALL_SIDE = np.array([5, 4, 3, 2], np.int64)
 WASHABLE = SOLID[:FIRST_LIQUID] == 0
 WASHABLE[[i for i in range(FIRST_LIQUID) if BLOCK_NAME[i] in ("air", "ladder", "sugar_cane")]] = False
 WASHABLE[BLOCK_ID["lily_pad"]] = True
-# Blocks of which nothing is left when they break by themselves.
-NO_DROP = np.array([n in ("grass", "fern", "dead_bush", "vine", "snow", "cobweb", *DOUBLE_PLANTS) for n in BLOCK_NAME])
-
 SAND, RED_SAND, OBSIDIAN = BLOCK_ID["sand"], BLOCK_ID["red_sand"], BLOCK_ID["obsidian"]
 GRASS_BLOCK, DIRT, PODZOL = BLOCK_ID["grass_block"], BLOCK_ID["dirt"], BLOCK_ID["podzol"]
 COARSE_DIRT, TERRACOTTA = BLOCK_ID["coarse_dirt"], BLOCK_ID["terracotta"]
 CACTUS, SUGAR_CANE = BLOCK_ID["cactus"], BLOCK_ID["sugar_cane"]
+NO_TOOL = 0
 FALLING, SPENT = 8, 7  # water's levels: falling, and the last that flows sideways
-DO_TILE_DROPS = GAMERULE_ID["doTileDrops"]
 MAX_HEIGHT = 255  # what state.height holds
 
 
@@ -194,10 +191,9 @@ def update_block(state, n, tables, x, y, z):
 
 @device_function
 def break_block(state, n, tables, x, y, z, block, after):
-    """A block gives way to ``after`` by itself and drops its item."""
+    """A block gives way to ``after`` by itself and drops what it leaves when it is broken by hand."""
     change_block(state, n, tables, x, y, z, after)
-    if not NO_DROP[block] and tables.block_item[block] and state.world[n].gamerule[DO_TILE_DROPS]:
-        drop_item(state, n, tables.block_item[block], 1, 0, x + 0.5, y + 0.25, z + 0.5, 0.0, 0.2, 0.0)
+    drop_loot(state, n, tables, block, NO_TOOL, x, y, z)
 
 
 @device_function
