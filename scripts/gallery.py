@@ -66,7 +66,7 @@ SCENES = [
     Scene("taiga", "taiga", 0, yaw=0),
     Scene("savanna", "savanna", 0, yaw=0),
     Scene("swamp", "swamp", 0, yaw=0, pitch=10),
-    Scene("beach", "beach", 0, yaw=0, pitch=10),
+    Scene("beach", "beach", 0, yaw=110, pitch=8),
     Scene("ocean", "ocean", 0, yaw=0, pitch=12),
     Scene("cow, pig", build="meadow", mobs=(("cow", 3.6, -1.5, 70), ("pig", 3.2, 1.2, 150)), item="wheat"),
     Scene(

@@ -470,7 +470,7 @@ def _tool(kind: str, colour: RGB) -> np.ndarray:
     dark = tuple(int(0.8 * c) for c in colour)
     if kind == "sword":
         return draw(
-            (poly((15.5, 0), (16, 3), (6.5, 12), (4, 9.5), (13, 0)), colour),
+            (poly((16, 0), (16, 2.6), (6.4, 11.9), (4.1, 9.6), (13.4, 0)), colour),
             (line(2.5, 7.5, 8.5, 13.5, 2.2), dark),
             (line(1.5, 14.5, 4.5, 11.5, 2.2), BROWN),
             (disc(1.5, 14.5, 1.5), dark),
