@@ -3,11 +3,25 @@
 import numpy as np
 import pytest
 
-from minestudio_envs.voxel import renderer, textures
-from minestudio_envs.voxel.blocks import BEDROCK, BIRCH_LEAVES, BLOCKS, DIRT, GRASS_BLOCK, OAK_LEAVES, OAK_LOG, STONE
+from minestudio_envs.voxel import renderer, sprites, textures
+from minestudio_envs.voxel.blocks import (
+    BEDROCK,
+    BIRCH_LEAVES,
+    BLOCK_ID,
+    BLOCKS,
+    CUTOUTS,
+    DIRT,
+    FIRST_LIQUID,
+    GRASS_BLOCK,
+    OAK_LEAVES,
+    OAK_LOG,
+    STONE,
+    WATER,
+)
 from minestudio_envs.voxel.engine import VoxelEngine
 from minestudio_envs.voxel.items import ITEM_ID, ITEMS
-from minestudio_envs.voxel.state import COW
+from minestudio_envs.voxel.screen import SLOT_PLACES
+from minestudio_envs.voxel.state import COW, WORD, ZOMBIE
 
 GROUND = 20  # height of the flat world's grass
 EYE = GROUND + 1.62
@@ -15,8 +29,12 @@ SIZE = 128
 
 
 def update_heights(state):
-    above = np.arange(1, state.voxels.shape[3] + 1)
-    state.height[0] = np.where(state.voxels[0] != 0, above, 0).max(-1)
+    """The maps of heights and of cutouts, from the voxels."""
+    voxels = state.voxels[0]
+    above = np.arange(1, voxels.shape[2] + 1)
+    state.height[0] = np.where(voxels >= FIRST_LIQUID, above, 0).max(-1)
+    cutout = ((voxels > 0) & (voxels < FIRST_LIQUID)).reshape(*voxels.shape[:2], -1, WORD).astype(np.uint64)
+    state.cutouts[0] = (cutout << np.arange(WORD, dtype=np.uint64)).sum(-1, dtype=np.uint64)
 
 
 @pytest.fixture
@@ -28,7 +46,7 @@ def engine():
     state.voxels[0, :, :, GROUND - 1] = GRASS_BLOCK
     update_heights(state)
     state.previous_position[0] = state.position[0] = (64.5, GROUND, 64.5)
-    state.time_of_day[0], state.health[0], state.food[0], state.attack_ticks[0] = 6000, 20, 20, 100
+    state.time_of_day[0], state.health[0], state.food[0], state.attack_ticks[0], state.air[0] = 6000, 20, 20, 100, 300
     state.inventory_item[0, 0], state.inventory_count[0, 0] = ITEM_ID["iron_sword"], 1
     return engine
 
@@ -181,7 +199,7 @@ def test_walking_moves_the_legs(engine):
 
 
 def scatter(engine, seed):
-    """Hills, trees, pits and cows at random; the player anywhere, looking anywhere."""
+    """Hills, trees, pits, lakes, plants, caves, light and cows at random; the player anywhere, looking anywhere."""
     rng, state = np.random.default_rng(seed), engine.state
     angle = np.arange(SIZE) * 2 * np.pi / SIZE
     hills = 4 * np.sin(3 * angle)[:, None] * np.cos(2 * angle + rng.uniform(0, 6)) + 2 * np.sin(9 * angle + seed)
@@ -195,25 +213,53 @@ def scatter(engine, seed):
             state.voxels[0, (x + dx - 2) % SIZE, (z + dz - 2) % SIZE, ground[x, z] + 4 : ground[x, z] + 6] = leaf
         state.voxels[0, x, z, ground[x, z] : ground[x, z] + 5] = OAK_LOG
     state.voxels[0, rng.integers(0, SIZE, 200), rng.integers(0, SIZE, 200), :][:, 5:] = 0
+    state.voxels[0][(levels < GROUND - 2) & (levels >= ground[..., None])] = WATER
+    for _ in range(30):  # caves
+        x, y, z = rng.integers(0, SIZE), rng.integers(5, 15), rng.integers(0, SIZE)
+        state.voxels[0, x : x + 6, z : z + 6, y : y + 4] = 0
+    for cutout in rng.choice(np.arange(1, FIRST_LIQUID), 1500):
+        x, z = rng.integers(0, SIZE, 2)
+        state.voxels[0, x, z, ground[x, z]] = cutout
     update_heights(state)
+    state.light[0] = rng.integers(0, 256, state.light[0].shape)
+    state.biome[0] = rng.integers(0, 9)
     x, z = rng.uniform(0, SIZE, 2)
-    state.previous_position[0] = (x, state.height[0, int(x), int(z)], z)
+    feet = state.height[0, int(x), int(z)]
+    if seed % 4 == 3:  # in a lake or a cave
+        feet = rng.integers(6, 14)
+        state.voxels[0, int(x), int(z), feet : feet + 2] = (0, WATER)[seed % 8 == 3]
+        update_heights(state)
+    state.previous_position[0] = (x, feet, z)
     state.yaw[0], state.pitch[0], state.time_of_day[0] = (
         rng.uniform(-180, 180),
         rng.uniform(-60, 60),
         rng.integers(24000),
     )
+    state.weather[0] = (0, 0, 0, 0, 1, 2)[seed % 6]
     for slot in range(3):
         cow_x, cow_z = x + rng.uniform(-9, 9), z + rng.uniform(-9, 9)
         put_cow(engine, cow_x, cow_z, rng.uniform(0, 360), slot, state.height[0, int(cow_x) % SIZE, int(cow_z) % SIZE])
         state.mob_head_yaw[0, slot] += rng.uniform(-40, 40)
         state.mob_hurt_ticks[0, slot] = rng.integers(0, 21)
+        state.mob_fire_ticks[0, slot] = slot == 1
+    for slot in range(6):
+        put_drop(engine, rng.integers(1, len(ITEMS)), x + rng.uniform(-4, 4), feet, z + rng.uniform(-4, 4), slot)
+        state.drop_age[0, slot] = rng.integers(0, 200)
     state.hurt_ticks[0] = seed % 10
+    state.dig_block[0], state.dig_progress[0] = (int(x) + 1, feet - 1, int(z) + 1), rng.uniform(0, 1)
+    state.inventory_item[0, 0] = rng.integers(0, len(ITEMS))
+    state.gui_open[0] = seed % 5 == 4
+
+
+def put_drop(engine, item, x, y, z, slot=0):
+    state = engine.state
+    state.drop_item[0, slot], state.drop_count[0, slot] = item, 1
+    state.drop_position[0, slot] = state.drop_previous_position[0, slot] = (x, y, z)
 
 
 def test_the_fast_picture_is_the_one_drawn_ray_by_ray(engine):
     wrong = []
-    for seed in range(12):
+    for seed in range(24):
         scatter(engine, seed)
         by_ray = np.empty((SIZE, SIZE, 3), np.uint8)
         renderer.render_by_pixel(engine.arrays, engine.assets, 0, by_ray)
@@ -393,11 +439,305 @@ def test_a_cow_at_arms_length_does_not_break_the_picture(engine):
         assert (np.abs(draw(engine) - by_ray).max(-1) > 1).mean() < 0.001
 
 
+def changed(before, after):
+    return np.abs(after - before).max(-1) > 3
+
+
+@pytest.mark.parametrize("yaw", [0, 90, 180, -90], ids=["south", "west", "north", "east"])
+def test_every_cutout_is_seen_from_every_side(engine, yaw):
+    state = engine.state
+    ahead = {0: (0, 2), 90: (-2, 0), 180: (0, -2), -90: (2, 0)}[yaw]
+    x, z = 64 + ahead[0], 64 + ahead[1]
+    state.yaw[0], state.pitch[0] = yaw, 35
+    background = draw(engine)
+    unseen = []
+    for name in CUTOUTS:
+        put(engine, x, GROUND, z, BLOCK_ID[name])
+        seen = changed(background, draw(engine))[:110]
+        if seen.sum() < 8:
+            # Seen exactly from its edge, as a ladder from the side: a little to the side it must show.
+            state.previous_position[0, [0, 2]] += (0.4 * (ahead[0] == 0), 0.4 * (ahead[1] == 0))
+            aside = draw(engine)
+            put(engine, x, GROUND, z, 0)
+            seen = changed(draw(engine), aside)[:110]
+            state.previous_position[0] = (64.5, GROUND, 64.5)
+        if seen.sum() < 8:
+            unseen.append(name)
+        put(engine, x, GROUND, z, 0)
+    assert not unseen
+
+
+def test_one_sees_through_glass_and_between_blades(engine):
+    put_cow(engine, 64.5, 68.5)
+    for name in ("glass", "grass"):
+        changed_pixels, _ = cow_pixels(engine)
+        for y in (GROUND, GROUND + 1):
+            put(engine, 64, y, 66, BLOCK_ID[name])
+        through = cow_pixels(engine)[0]
+        assert 0.3 < through.sum() / changed_pixels.sum() <= 1, name
+        for y in (GROUND, GROUND + 1):
+            put(engine, 64, y, 66, 0)
+
+
+def dark_room(engine):
+    """A closed room around the player; its light is what a torch at (64, GROUND, 66) gives."""
+    state = engine.state
+    state.voxels[0, 58:71, 58:78, GROUND - 1 : GROUND + 5] = STONE
+    state.voxels[0, 59:70, 59:77, GROUND : GROUND + 4] = 0
+    update_heights(state)
+    x, z, y = np.indices(state.light[0].shape)
+    return np.clip(14 - abs(x - 64) - abs(y - GROUND) - abs(z - 66), 0, 15)
+
+
+def test_a_torch_lights_what_is_near_more_than_what_is_far(engine):
+    state = engine.state
+    torchlight = dark_room(engine)
+    dark = draw(engine)[70:100, 40:60]
+    state.light[0] = torchlight
+    lit = draw(engine)
+    near, far = lit[88:100, 56:64].mean(), lit[60:64, 56:64].mean()
+    assert near > 1.25 * far and far > 1.1 * dark.mean()
+    assert dark.mean() < 45
+    warm = lit[60:66, 50:62].astype(float).mean((0, 1))
+    assert warm[0] > 1.08 * warm[2]  # grey stone in a torch's light
+
+
+def test_light_is_smooth_near_by(engine):
+    state = engine.state
+    state.light[0] = dark_room(engine)
+    state.time_of_day[0], state.pitch[0] = 18000, 60
+    floor = draw(engine)[:100, 50].astype(float).mean(-1)
+    texture = np.convolve(floor, np.ones(9) / 9, "valid")  # of the stone
+    assert np.abs(np.diff(texture)).max() < 6
+
+
+def test_the_sky_lights_only_what_it_reaches(engine):
+    """By day a roofed place is as dark as its light says, and a place under the open sky does not read it."""
+    engine.state.pitch[0] = 60
+    ground = np.s_[:90, :50]
+    open_air = draw(engine)[ground].mean()
+    engine.state.light[0] = 255
+    assert draw(engine)[ground].mean() == open_air
+    engine.state.light[0] = 0
+    engine.state.voxels[0, :, :, GROUND + 6] = STONE
+    update_heights(engine.state)
+    assert draw(engine)[ground].mean() < 0.5 * open_air
+
+
+def test_under_water_all_is_blue_and_near(engine):
+    state = engine.state
+    state.pitch[0] = 10
+    state.voxels[0, :, :, GROUND : GROUND + 6] = WATER
+    state.voxels[0, :, 70, GROUND : GROUND + 6] = STONE
+    update_heights(state)
+    state.light[0] = 0xC0
+    near = draw(engine)[20:90, :60].astype(float).mean((0, 1))
+    state.voxels[0, :, 70, GROUND : GROUND + 6] = WATER
+    far = draw(engine)[20:60, :60].astype(float).mean((0, 1))
+    assert far[2] > 2 * far[0] and far[2] > near[2] - 60 and near[0] > far[0]
+
+
+def test_the_ground_shows_through_water(engine):
+    state = engine.state
+    state.pitch[0] = 60
+    pictures = []
+    for bottom in ("sand", "coal_block"):
+        state.voxels[0, :, :, GROUND - 2], state.voxels[0, :, :, GROUND - 1] = BLOCK_ID[bottom], WATER
+        update_heights(state)
+        state.light[0] = 0xE0
+        pictures.append(draw(engine)[:90, :50].astype(float).mean((0, 1)))
+    assert (pictures[0] > pictures[1] + 20).all()
+    assert pictures[1][2] > 2 * pictures[1][0]
+
+
+def test_biomes_tint_grass_and_leaves_but_not_stone(engine):
+    state = engine.state
+    put(engine, 64, GROUND, 66, OAK_LEAVES)
+    put(engine, 66, GROUND, 66, STONE)
+    state.pitch[0] = 30
+    plains, stones = draw(engine), []
+    for biome in ("savanna", "swamp"):
+        state.biome[0] = list(textures.BIOME_COLOURS).index(biome)
+        image = draw(engine)
+        differ = changed(plains, image)
+        assert differ[45:100, 5:60].mean() > 0.5
+        stones.append(~differ & is_grey(image) & (image[..., 0] > 60))
+    assert all(stone[60:110].sum() > 40 for stone in stones)
+
+
+def test_items_lie_about_as_cubes_and_as_sprites(engine):
+    engine.state.pitch[0] = 20
+    background = draw(engine)
+    seen = []
+    for item in ("diamond", "oak_log"):
+        put_drop(engine, ITEM_ID[item], 65.2, GROUND, 66.5)
+        image = draw(engine)
+        pixels = changed(background, image)
+        assert 15 < pixels.sum() < 500
+        row, column = project(engine, (65.2, GROUND + 0.3, 66.5))
+        assert abs(np.nonzero(pixels)[0].mean() - row) < 8 and abs(np.nonzero(pixels)[1].mean() - column) < 4
+        seen.append(image[pixels].mean(0))
+    assert seen[0][2] > seen[0][0] + 30 and seen[1][0] > seen[1][2]
+
+
+def test_an_arrow_is_seen_along_its_flight(engine):
+    state = engine.state
+    background = draw(engine)
+    state.arrow_ticks[0, 0] = 3
+    state.arrow_position[0, 0] = state.arrow_previous_position[0, 0] = (65.5, GROUND + 1.6, 67)
+    state.arrow_velocity[0, 0] = (1, 0, 0)
+    rows, columns = np.nonzero(changed(background, draw(engine)))
+    assert np.ptp(columns) > 3 * np.ptp(rows) and np.ptp(columns) >= 6
+
+
+def test_cracks_grow_while_a_block_is_dug(engine):
+    put(engine, 64, GROUND + 1, 66)
+    state = engine.state
+    pictures = []
+    for progress in (0.0, 0.05, 0.35, 0.65, 0.95):
+        state.dig_block[0], state.dig_progress[0] = (64, GROUND + 1, 66), progress
+        pictures.append(draw(engine))
+    darker = [(pictures[0] - picture).sum() for picture in pictures]
+    assert (np.diff(darker) > 0).all()
+    stages = [changed(pictures[0], picture) for picture in pictures]
+    assert stages[4].sum() > 4 * stages[1].sum() > 0
+
+
+def test_the_block_under_the_crosshair_is_outlined(engine):
+    put(engine, 64, GROUND + 1, 66)
+    near = draw(engine)
+    engine.state.gui_open[0] = 1  # nothing is aimed at
+    engine.state.inventory_item[0] = 0
+    engine.state.gui_open[0] = 0
+    engine.state.previous_position[0, 2] -= 4  # out of reach
+    far = draw(engine)
+    engine.state.previous_position[0, 2] += 4
+    for image, z, outlined in ((near, 64.5, True), (far, 60.5, False)):
+        engine.state.previous_position[0, 2] = z
+        top, left = project(engine, (65, GROUND + 2, 66))
+        bottom, _ = project(engine, (64, GROUND + 1, 66))
+        middle = round((top + bottom) / 2) - 6
+        edge = image[middle, round(left) : round(left) + 1].mean()
+        inside = image[middle, round(left) + 2 : round(left) + 6].mean()
+        assert (edge < 0.95 * inside) == outlined
+
+
+def test_burning_mobs_show_fire(engine):
+    put_cow(engine, 64.5, 68.5)
+    engine.state.mob_kind[0, 0] = ZOMBIE
+    before = draw(engine)
+    engine.state.mob_fire_ticks[0, 0] = 20
+    after = draw(engine)
+    flames = changed(before, after)
+    assert flames.sum() > 100 and (after[flames][:, 0] > after[flames][:, 2] + 40).mean() > 0.8
+
+
+def test_rain_greys_the_sky_and_falls(engine):
+    clear = draw(engine)[:50, :60]
+    engine.state.weather[0] = 1
+    pictures = []
+    for tick in (0, 3):
+        engine.state.tick[0] = tick
+        pictures.append(draw(engine)[:50, :60])
+    assert pictures[0].mean() < 0.8 * clear.mean() and np.ptp(pictures[0].mean((0, 1))) < np.ptp(clear.mean((0, 1)))
+    assert changed(*pictures).mean() > 0.01
+
+
+def sized(engine, width, height):
+    """The engine's state, drawn at another size."""
+    other = VoxelEngine(1, width, height, max_mobs=3)
+    for mine, theirs in zip(other.arrays, engine.arrays, strict=True):
+        mine[:] = theirs
+    return other
+
+
+def test_armour_air_and_wear_are_in_the_hud(engine):
+    big = sized(engine, 640, 360)
+    state = big.state
+    above_hearts, above_food = np.s_[311:320, 229:310], np.s_[311:320, 330:411]
+    plain = draw(big)
+    state.inventory_item[0, 38] = ITEM_ID["iron_chestplate"]
+    assert changed(plain, draw(big))[above_hearts].sum() > 100 and not changed(plain, draw(big))[above_food].any()
+    plain, bubbles = draw(big), []
+    for air in (299, 150, 0):
+        state.air[0] = air
+        bubbles.append(changed(plain, draw(big))[above_food].sum())
+    assert bubbles[0] > 1.5 * bubbles[1] > 0 == bubbles[2]
+    plain = draw(big)
+    bar = np.s_[354:356, 234:247]
+    state.inventory_damage[0, 0] = 240
+    worn = draw(big)
+    assert changed(plain, worn)[bar].mean() > 0.9 and worn[354, 234, 0] > 200 > worn[354, 246, 0]
+    state.inventory_item[0, 40] = ITEM_ID["shield"]
+    assert changed(worn, draw(big))[338:360, 200:222].mean() > 0.9
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (128, 128)])
+def test_the_inventory_screen_shows_stacks_where_they_are(engine, width, height):
+    screen = sized(engine, width, height)
+    state = screen.state
+    state.gui_open[0], state.cursor[0] = 1, (500, 60)
+    scale_x, scale_y = width / 640, height / 360
+
+    def area(slot):
+        x, y = SLOT_PLACES[slot]
+        rows = slice(round(y * scale_y), max(round((y + 16) * scale_y), round(y * scale_y) + 1))
+        return rows, slice(round(x * scale_x), max(round((x + 16) * scale_x), round(x * scale_x) + 1))
+
+    empty = draw(screen)
+    for slot in (9, 35, 36, 40):
+        state.inventory_item[0, slot], state.inventory_count[0, slot] = ITEM_ID["diamond"], 1
+        shown = changed(empty, draw(screen))
+        assert shown[area(slot)].mean() > 0.3
+        shown[area(slot)] = False
+        assert shown.sum() < 0.25 * changed(empty, draw(screen)).sum() + 12  # nothing elsewhere, but for the rims
+        state.inventory_item[0, slot] = 0
+    state.cursor_item[0], state.cursor_count[0] = ITEM_ID["diamond"], 1
+    rows, columns = np.nonzero(changed(empty, draw(screen)))
+    assert abs(rows.mean() / scale_y - 60) < 10 and abs(columns.mean() / scale_x - 500) < 10
+    state.gui_open[0] = 0
+    assert draw(screen)[: height // 4].mean() > 1.5 * empty[: height // 4].mean()
+
+
+def test_every_item_can_be_held(engine):
+    hands = set()
+    for item in range(0, len(ITEMS), 13):
+        engine.state.inventory_item[0, 0] = item
+        image = draw(engine)
+        hands.add(image[40:115, 70:].tobytes())
+    assert len(hands) == len(range(0, len(ITEMS), 13))
+
+
+def test_a_picture_does_not_depend_on_what_was_drawn_before(engine):
+    scatter(engine, 2)
+    first = draw(engine)
+    snapshot = engine.snapshot()
+    scatter(engine, 5)
+    draw(engine)
+    engine.restore(snapshot)
+    assert (draw(engine) == first).all()
+
+
 def test_everything_that_exists_has_a_picture():
     assets = renderer.build_assets(64, 64)
     assert assets.block_texture.shape == (len(BLOCKS), 6)
     assert all(name in textures.BLOCK_FACES for name in BLOCKS[1:])
-    sprites = np.stack(textures.ITEM_SPRITES)
-    assert sprites.shape == (len(ITEMS), 16, 16, 4)
-    assert (sprites[1:, ..., 3] > 0).any((1, 2)).all() and not sprites[0].any()
-    assert len({sprite.tobytes() for sprite in sprites}) == len(ITEMS)
+    assert not (assets.block_texture[1:] == list(textures.BLOCK_TEXTURES).index("missing")).any()
+    pictures = sprites.build_pictures().sprites
+    items = pictures[: len(ITEMS)]
+    assert pictures.shape[1:] == (16, 16, 4)
+    assert (items[1:, ..., 3] > 0).any((1, 2)).all() and not items[0].any()
+    assert len({sprite.tobytes() for sprite in items}) > 0.95 * len(ITEMS)
+
+
+def test_textures_are_about_as_bright_as_the_games():
+    for name, colour in {
+        "stone": (125,) * 3,
+        "dirt": (134, 96, 67),
+        "sand": (219, 207, 163),
+        "oak_planks": (162, 130, 78),
+    }.items():
+        average = textures.texture(name)[..., :3].mean((0, 1))
+        assert np.abs(average - colour).max() < 16, name
+    for name, colours in textures.TINTED_TEXTURES.items():
+        assert len(colours) == len(textures.BIOME_COLOURS), name

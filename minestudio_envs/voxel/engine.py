@@ -49,7 +49,9 @@ if "NUMBA_THREADING_LAYER" not in os.environ:
 # The State has more arrays than numba takes into a parallel loop by default.
 numba.config.PARFOR_MAX_TUPLE_SIZE = max(numba.config.PARFOR_MAX_TUPLE_SIZE, 256)
 
-DRAWING = ("renderer", "textures", "hud", "models")  # modules that the tick does not depend on
+DRAWING = (  # modules that the tick does not depend on
+    *("renderer", "view", "block_rays", "cutouts", "parts", "marks", "textures", "sprites", "shapes", "hud", "models"),
+)
 DAYLIGHT_CYCLE = GAMERULE_ID["doDaylightCycle"]
 ANIMAL_GROUPS = 8  # in a new world, where its slots for mobs and its grass let them be
 HOLD = 2  # in `reset`: leave the environment as it is

@@ -1,0 +1,275 @@
+"""Drawing the blocks that are seen through: plants as crossed squares, torches, glass, ladders, ... (shapes.py)."""
+
+import numpy as np
+
+from minestudio_envs.voxel import shapes
+from minestudio_envs.voxel.block_rays import cell_light, texel_at
+from minestudio_envs.voxel.blocks import BLOCK_ID
+from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.state import WORD
+from minestudio_envs.voxel.view import (
+    HALF,
+    MIP_SCALE,
+    NEAR,
+    ONE,
+    TAN_H,
+    TAN_V,
+    TILE,
+    ZERO,
+    F,
+    horizon_colour,
+    outline,
+    ray_direction,
+    to_camera,
+)
+
+# Columns of the table of cutouts: place of the block's lowest corner, relative to the eye, and what it looks like.
+CUT_X, CUT_Y, CUT_Z, CUT_BLOCK, CUT_RECT, CUT_LIGHT, CUT_FOG, CUT_FADE, CUT_I, CUT_J, CUT_K, CUT_BIOME, CUT_SIZE = (
+    *(0, 1, 2, 3, 4, 8, 11, 12, 13, 14, 15, 16, 17),
+)
+MAX_CUTOUTS = 16384  # of the picture drawn ray by ray
+GLASS = BLOCK_ID["glass"]
+
+
+@inlined_function
+def mip_level(t, length2):
+    """Of something at depth t that faces the eye."""
+    footprint = t * length2 * MIP_SCALE
+    return (
+        np.int32(footprint > ONE) + np.int32(footprint > F(2)) + np.int32(footprint > F(4)) + np.int32(footprint > F(8))
+    )
+
+
+@inlined_function
+def make_cutout(world, assets, frame, rows, columns, x, y, z, block, cut):
+    """Fill ``cut`` float32 [CUT_SIZE] with how a cutout at (x, y, z) is drawn -> whether it may be seen."""
+    bx, by, bz = F(x) - frame.ex, F(y) - frame.ey, F(z) - frame.ez
+    mx, my, mz = bx + HALF, by + HALF, bz + HALF
+    across, up, depth = to_camera(frame, mx, my, mz)
+    if depth < -ONE or abs(across) > depth * TAN_H + F(1.8) or abs(up) > depth * TAN_V + F(1.8):
+        return False
+    shape = assets.block_box[block, shapes.BOX_SHAPE]
+    distance = np.sqrt(mx * mx + my * my + mz * mz)
+    reach = frame.box_reach if shape == shapes.BOX else frame.plant_reach
+    if distance >= reach:
+        return False
+    mask = world.height.shape[0] - 1
+    i, j = np.uint32((frame.ox + x) & mask), np.uint32((frame.oz + z) & mask)
+    if shape == shapes.CROSS:  # by up to a quarter of a block, always the same at the same place
+        bits = (np.int64(i) * 3129871) ^ (np.int64(j) * 116129781)
+        bits = (bits * bits * 42317861 + bits * 11) >> 16
+        bx += (F(bits & 15) / F(15) - HALF) * HALF
+        bz += (F((bits >> 8) & 15) / F(15) - HALF) * HALF
+    low_x, low_y, low_z = (
+        assets.block_box[block, 0] / F(16),
+        assets.block_box[block, 1] / F(16),
+        assets.block_box[block, 2] / F(16),
+    )
+    size_x = assets.block_box[block, 3] / F(16) - low_x
+    size_y = assets.block_box[block, 4] / F(16) - low_y
+    size_z = assets.block_box[block, 5] / F(16) - low_z
+    lean_x, lean_z = (
+        assets.block_box[block, shapes.BOX_LEAN] / F(16),
+        assets.block_box[block, shapes.BOX_LEAN + 1] / F(16),
+    )
+    seen = outline(
+        rows,
+        columns,
+        to_camera(frame, bx + low_x, by + low_y, bz + low_z),
+        to_camera(frame, size_x, ZERO, ZERO),
+        to_camera(frame, lean_x * size_y, size_y, lean_z * size_y),
+        to_camera(frame, ZERO, ZERO, size_z),
+        cut,
+        CUT_RECT,
+    )
+    if not seen:
+        return False
+    cut[CUT_X], cut[CUT_Y], cut[CUT_Z], cut[CUT_BLOCK] = bx, by, bz, F(block)
+    cut[CUT_I], cut[CUT_J], cut[CUT_K], cut[CUT_BIOME] = F(x), F(y), F(z), F(world.biome[i, j])
+    light = cell_light(world, frame, x, y, z)
+    for channel in range(3):
+        cut[CUT_LIGHT + channel] = world.light_map[light, channel]
+    cut[CUT_FOG] = min(max((distance - frame.fog_start) / (frame.reach - frame.fog_start), ZERO), ONE)
+    cut[CUT_FADE] = min((reach - distance) * F(0.25), ONE)
+    return True
+
+
+@inlined_function
+def _lay(frame, cut, texel, shade, dx, dy, dz, r, g, b, depth, t):
+    """Lay a texel of a cutout at depth t over a colour -> (r, g, b, depth). Half covered is covered, for the depth."""
+    alpha = F(texel >> 24) * F(1 / 127) * cut[CUT_FADE]
+    tr = F(texel & 255) * shade * cut[CUT_LIGHT]
+    tg = F((texel >> 8) & 255) * shade * cut[CUT_LIGHT + 1]
+    tb = F((texel >> 16) & 255) * shade * cut[CUT_LIGHT + 2]
+    k = cut[CUT_FOG]
+    if k > ZERO:
+        fr, fg, fb = horizon_colour(frame, dx, dz, ONE / np.sqrt(dx * dx + dy * dy + dz * dz))
+        tr, tg, tb = tr + (fr - tr) * k, tg + (fg - tg) * k, tb + (fb - tb) * k
+    r, g, b = r + (tr - r) * alpha, g + (tg - g) * alpha, b + (tb - b) * alpha
+    return np.floor(r + HALF), np.floor(g + HALF), np.floor(b + HALF), (t if alpha >= HALF else depth)
+
+
+@inlined_function
+def _cross_texel(assets, texture, cut, plane, dx, dy, dz, length2, depth):
+    """Where a ray meets one of a plant's two planes -> (texel, depth t); texel 0: nowhere."""
+    if plane == 0:
+        t = (cut[CUT_X] - cut[CUT_Z]) / (dx - dz)
+    else:
+        t = (cut[CUT_X] + cut[CUT_Z] + ONE) / (dx + dz)
+    if not (NEAR < t < depth):
+        return np.int32(0), t
+    u, v = (dx * t - cut[CUT_X] - F(0.05)) / F(0.9), dy * t - cut[CUT_Y]
+    if not (ZERO <= u < ONE and ZERO < v <= ONE):
+        return np.int32(0), t
+    return texel_at(assets, texture, mip_level(t, length2), min(u, F(0.9999)), min(ONE - v, F(0.9999))), t
+
+
+@device_function
+def cutout_pixel(voxels, assets, frame, cut, dx, dy, dz, r, g, b, depth):
+    """Draw a cutout over a pixel -> its new (r, g, b, depth)."""
+    block = np.int32(cut[CUT_BLOCK])
+    length2 = dx * dx + dy * dy + dz * dz
+    texture = assets.block_texture[block, 3]
+    if assets.block_box[block, shapes.BOX_SHAPE] != F(shapes.BOX):
+        if texture >= assets.first_tinted:
+            texture += np.int32(cut[CUT_BIOME])
+        texel0, t0 = _cross_texel(assets, texture, cut, 0, dx, dy, dz, length2, depth)
+        texel1, t1 = _cross_texel(assets, texture, cut, 1, dx, dy, dz, length2, depth)
+        if t1 > t0:  # the farther one first
+            texel0, t0, texel1, t1 = texel1, t1, texel0, t0
+        if texel0 >> 24 > 12:
+            r, g, b, depth = _lay(frame, cut, texel0, ONE, dx, dy, dz, r, g, b, depth, t0)
+        if texel1 >> 24 > 12:
+            r, g, b, depth = _lay(frame, cut, texel1, ONE, dx, dy, dz, r, g, b, depth, t1)
+        return r, g, b, depth
+
+    # A box: lean the world so that it stands upright.
+    lean_x, lean_z = (
+        assets.block_box[block, shapes.BOX_LEAN] / F(16),
+        assets.block_box[block, shapes.BOX_LEAN + 1] / F(16),
+    )
+    foot = assets.block_box[block, 1] / F(16)
+    oy = -cut[CUT_Y]
+    ox, oz = -cut[CUT_X] - lean_x * (oy - foot), -cut[CUT_Z] - lean_z * (oy - foot)
+    sx, sz = dx - lean_x * dy, dz - lean_z * dy
+    near, far, face = NEAR, depth, -1
+    for axis in range(3):
+        d = sx if axis == 0 else (dy if axis == 1 else sz)
+        o = ox if axis == 0 else (oy if axis == 1 else oz)
+        if abs(d) < F(1e-6):
+            d = F(1e-6)
+        inverse = ONE / d
+        enter = (assets.block_box[block, axis] / F(16) - o) * inverse
+        leave = (assets.block_box[block, 3 + axis] / F(16) - o) * inverse
+        if enter > leave:
+            enter, leave = leave, enter
+        if enter > near:
+            near, face = enter, 2 * axis + (1 if d < ZERO else 0)
+        far = min(far, leave)
+    if near >= far or face < 0:
+        return r, g, b, depth
+    if block == GLASS:  # two panes side by side have no face between them
+        x, y, z = np.int64(cut[CUT_I]), np.int64(cut[CUT_J]), np.int64(cut[CUT_K])
+        out = 2 * (face & 1) - 1
+        x, y, z = x + (out if face < 2 else 0), y + (out if 2 <= face < 4 else 0), z + (out if face >= 4 else 0)
+        mask = voxels.shape[0] - 1
+        if 0 <= y < voxels.shape[2]:
+            if voxels[np.uint32((frame.ox + x) & mask), np.uint32((frame.oz + z) & mask), np.uint32(y)] == GLASS:
+                return r, g, b, depth
+    px, py, pz = ox + sx * near, oy + dy * near, oz + sz * near
+    if face < 2:
+        u, v = pz, ONE - py
+    elif face < 4:
+        u, v = px, pz
+    else:
+        u, v = px, ONE - py
+    texture = assets.block_texture[block, face]
+    if texture >= assets.first_tinted:
+        texture += np.int32(cut[CUT_BIOME])
+    u, v = min(max(u, ZERO), F(0.9999)), min(max(v, ZERO), F(0.9999))
+    texel = texel_at(assets, texture, mip_level(near, length2), u, v)
+    if texel >> 24 > 12:
+        r, g, b, depth = _lay(frame, cut, texel, assets.face_shade[face], dx, dy, dz, r, g, b, depth, near)
+    return r, g, b, depth
+
+
+@device_function
+def lowest_bit(word):
+    """Place of the lowest bit that is set in a uint64 other than 0."""
+    place = 0
+    for half in (32, 16, 8, 4, 2, 1):
+        if word & ((np.uint64(1) << np.uint64(half)) - np.uint64(1)) == np.uint64(0):
+            word >>= np.uint64(half)
+            place += half
+    return place
+
+
+@device_function
+def draw_cutout(voxels, assets, frame, cut, image, depths):
+    """A cutout into ``image``, inside its outline, where it is nearer than ``depths``."""
+    for row in range(np.int32(cut[CUT_RECT]), np.int32(cut[CUT_RECT + 1])):
+        for column in range(np.int32(cut[CUT_RECT + 2]), np.int32(cut[CUT_RECT + 3])):
+            i, j = np.uint32(row), np.uint32(column)
+            dx, dy, dz = ray_direction(frame, row, column)
+            r, g, b = F(image[i, j, 0]), F(image[i, j, 1]), F(image[i, j, 2])
+            before = depths[i, j]
+            nr, ng, nb, depths[i, j] = cutout_pixel(voxels, assets, frame, cut, dx, dy, dz, r, g, b, before)
+            if nr != r or ng != g or nb != b:
+                image[i, j, 0], image[i, j, 1], image[i, j, 2] = np.uint8(nr), np.uint8(ng), np.uint8(nb)
+
+
+@inlined_function
+def _reaches(frame, x, y, z, half_y, across, up, ahead):
+    """The farthest that a tile of columns reaches in a direction of the camera's axes; (x, y, z) is its middle."""
+    nx = frame.right[0] * across + frame.up[0] * up + frame.ahead[0] * ahead
+    ny = frame.right[1] * across + frame.up[1] * up + frame.ahead[1] * ahead
+    nz = frame.right[2] * across + frame.up[2] * up + frame.ahead[2] * ahead
+    half = F(TILE // 2 + 1)
+    return x * nx + y * ny + z * nz + half * (abs(nx) + abs(nz)) + half_y * abs(ny)
+
+
+@inlined_function
+def _column_in_view(frame, tile_x, tile_z, world_height):
+    """Whether a tile of columns may reach into the view."""
+    half_y = F(world_height // 2)
+    x, y, z = F(tile_x + TILE // 2) - frame.ex, half_y - frame.ey, F(tile_z + TILE // 2) - frame.ez
+    return (
+        _reaches(frame, x, y, z, half_y, ZERO, ZERO, ONE) > ZERO
+        and _reaches(frame, x, y, z, half_y, ONE, ZERO, TAN_H) > ZERO
+        and _reaches(frame, x, y, z, half_y, -ONE, ZERO, TAN_H) > ZERO
+        and _reaches(frame, x, y, z, half_y, ZERO, ONE, TAN_V) > ZERO
+        and _reaches(frame, x, y, z, half_y, ZERO, -ONE, TAN_V) > ZERO
+    )
+
+
+@device_function
+def make_cutouts(world, assets, frame, rows, columns, cuts, image, depths, draw):
+    """Find the cutouts in view -> how many.
+
+    Each is drawn at once if ``draw``, with room for one in ``cuts``; else they are listed there.
+    """
+    mask = world.height.shape[0] - 1
+    reach = min(np.int64(np.ceil(frame.box_reach)), world.height.shape[0] // 2)
+    count = 0
+    for tile_x in range(-reach, reach, TILE):
+        for tile_z in range(-reach, reach, TILE):
+            if not _column_in_view(frame, tile_x, tile_z, world.voxels.shape[2]):
+                continue
+            for x in range(tile_x, min(tile_x + TILE, reach)):
+                i = np.uint32((frame.ox + x) & mask)
+                for z in range(tile_z, min(tile_z + TILE, reach)):
+                    j = np.uint32((frame.oz + z) & mask)
+                    for w in range(world.cutouts.shape[2]):
+                        word = world.cutouts[i, j, np.uint32(w)]
+                        while word != np.uint64(0):
+                            y = lowest_bit(word) + w * WORD
+                            word &= word - np.uint64(1)
+                            block = world.voxels[i, j, np.uint32(y)]
+                            if count < cuts.shape[0] and make_cutout(
+                                world, assets, frame, rows, columns, x, y, z, block, cuts[count]
+                            ):
+                                if draw:
+                                    draw_cutout(world.voxels, assets, frame, cuts[count], image, depths)
+                                else:
+                                    count += 1
+    return count
