@@ -289,7 +289,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
 
         width, height = self.obs_size
         program = setup.program
-        summons = int(np.isin(program[:, 0], (commands.SUMMON, commands.SUMMON_RANGE)).sum())
+        summons = int(np.isin(program[:, 0], (4, 5)).sum())
         self.engine = VoxelEngine(
             num_envs,
             width,

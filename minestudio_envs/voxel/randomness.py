@@ -16,11 +16,13 @@ STREAM_TREE = 2 << 16
 STREAM_SPAWN = 3 << 16
 STREAM_SUMMON = 4 << 16
 STREAM_MOB = 5 << 16
+STREAM_COMMAND = 40 << 16  # commands and callbacks' rows of a reset
+STREAM_CALLBACK = 41 << 16  # what callbacks draw once in an episode
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
-_U30, _U27, _U31, _U40 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(40)
+_U27, _U30, _U31, _U33, _U40 = (np.uint64(shift) for shift in (27, 30, 31, 33, 40))
 _TO_UNIT = np.float32(2.0**-24)
 
 
@@ -66,6 +68,12 @@ def to_unit(bits):
 def uniform(key, episode, tick, stream):
     """float32 in [0, 1) for (environment key, episode, tick, stream)."""
     return to_unit(random_bits(key, episode, tick, stream))
+
+
+@njit(inline="always")
+def random_index(bits, count):
+    """uint64 bits -> int64 in [0, count)."""
+    return np.int64(bits >> _U33) % np.int64(count)
 
 
 def environment_key(seed: int, index: int) -> int:
