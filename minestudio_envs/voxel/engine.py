@@ -51,6 +51,7 @@ if "NUMBA_THREADING_LAYER" not in os.environ:
 numba.config.PARFOR_MAX_TUPLE_SIZE = max(numba.config.PARFOR_MAX_TUPLE_SIZE, 256)
 
 DRAWING = ("renderer", "textures", "hud", "models")  # modules that the tick does not depend on
+PLAIN = ("commands", "errors")  # without anything that is compiled
 DAYLIGHT_CYCLE = GAMERULE_ID["doDaylightCycle"]
 # What a step does to an environment, in `reset`.
 TICK, RESET = 0, 1
@@ -58,7 +59,7 @@ HOLD = 2  # leave it as it is
 EXECUTE = 3  # run the program and no tick
 GO_ON = 4  # a new episode in the old world
 # Taken at import: what is compiled later is the source as it was then.
-TICK_FINGERPRINT, RENDER_FINGERPRINT = source_fingerprint(without=DRAWING), source_fingerprint()
+TICK_FINGERPRINT, RENDER_FINGERPRINT = source_fingerprint((*DRAWING, *PLAIN)), source_fingerprint(PLAIN)
 COMPILE_SECONDS = {"tick": 30, "render": 20}  # of the kernels, on one 2.6 GHz core
 
 
@@ -230,8 +231,8 @@ class VoxelEngine:
     """``num_envs`` worlds that step together.
 
     ``program``: float64 [P, ROW] from commands.compile_commands, run at every reset; ``conditions`` and ``starts``: see
-    program.Script; without ``starts`` every episode has ``teleport_range`` and ``start_time``. ``empty_frames``: no-op ticks
-    after a reset's world is made. ``teleport_range``: the player's x and z are uniform within half of it.
+    program.Script; without ``starts`` every episode has ``teleport_range`` and ``start_time``. ``empty_frames``: no-op
+    ticks after a reset's world is made. ``teleport_range``: the player's x and z are uniform within half of it.
     ``start_time``: of the day, 0-23999. ``width``, ``height``: of the pictures, in pixels; None = never draws.
     """
 

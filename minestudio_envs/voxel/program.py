@@ -188,7 +188,11 @@ def squared_distance(state, n, i):
         x, y, z = x - state.mobs[n, i].position[0], y - state.mobs[n, i].position[1], z - state.mobs[n, i].position[2]
     elif i < state.mobs.shape[1] + state.drops.shape[1]:
         i -= state.mobs.shape[1]
-        x, y, z = x - state.drops[n, i].position[0], y - state.drops[n, i].position[1], z - state.drops[n, i].position[2]
+        x, y, z = (
+            x - state.drops[n, i].position[0],
+            y - state.drops[n, i].position[1],
+            z - state.drops[n, i].position[2],
+        )
     else:
         i -= state.mobs.shape[1] + state.drops.shape[1]
         x -= state.arrows[n, i].position[0]
@@ -488,9 +492,8 @@ def execute(state, n, tables, program, row):
                 state.player[n].effect_ticks[effect] = 0
     elif opcode == SUMMON:
         x, y, z = locate_column(state.player, n, program, row, 2)
-        summon(
-            state, n, tables, row, int(a), x, y, z, int(program[row, 6]), int(program[row, 7]), np.float32(program[row, 8])
-        )  # fmt: skip
+        age, variant, health = int(program[row, 6]), int(program[row, 7]), np.float32(program[row, 8])
+        summon(state, n, tables, row, int(a), x, y, z, age, variant, health)
     elif opcode == SUMMON_RANGE:
         summon_near(state, n, tables, row, int(a), b, c, program[row, 4], program[row, 5])
     elif opcode == SUMMON_ITEM:
