@@ -92,7 +92,7 @@ _MATERIAL_TOOL = {"rock": "pickaxe", "wood": "axe", "dirt": "shovel", "wool": "s
 _OWN_TOOL = (
     {f"{wood}_leaves": "hoe" for wood in WOODS}
     | dict.fromkeys(("pumpkin", "carved_pumpkin", "melon", "vine", "ladder", "chest", "crafting_table"), "axe")
-    | {"podzol": "shovel", "hay_block": "hoe", "bookshelf": "axe"}
+    | {"podzol": "shovel", "coarse_dirt": "shovel", "hay_block": "hoe", "bookshelf": "axe"}
 )
 TOOL = np.array(
     [TOOL_ID[_OWN_TOOL.get(n, _MATERIAL_TOOL.get(game_data.BLOCKS[n]["material"], "none"))] for n in BLOCK_NAME],

@@ -6,10 +6,19 @@ along the longer of x and z, then along the other, and ignores overlaps below 1e
 
 import math
 
-from minestudio_envs.voxel.blocks import AIR, BEDROCK
+from minestudio_envs.voxel.blocks import AIR, BEDROCK, FIRST_LIQUID, FIRST_OPAQUE, LAST_WATER, LAVA, WATER
 from minestudio_envs.voxel.jit import device_function
 
 EPSILON = 1e-7
+NO_BLOCK = -(1 << 30)  # a height at which there is no block
+
+# The side of a block that a ray meets; from NORTH on in the order of blocks.FACINGS.
+DOWN, UP, NORTH, SOUTH, WEST, EAST = range(6)
+
+# What a body may touch, as bits of Tables.block_touch.
+TOUCH_WATER, TOUCH_LAVA, TOUCH_WEB, TOUCH_CACTUS, TOUCH_OPAQUE, TOUCH_CLIMB = 1, 2, 4, 8, 16, 32
+TOUCH_MARGIN = 0.01  # a body that leans on a block touches it
+SHRINK = 0.001  # by which a body must be in a liquid to be in it
 
 
 @device_function
@@ -160,6 +169,168 @@ def ray_to_block(voxels, n, x, y, z, dx, dy, dz, reach):
             next_z += delta_z
             bz += step_z
     return reach
+
+
+@device_function
+def pick_block(voxels, n, outline, x, y, z, dx, dy, dz, reach, liquids):
+    """The block that a ray points at: (distance, x, y, z, side of the block); y is NO_BLOCK if none is within reach.
+
+    ``outline`` [num_blocks, 6]: the box of each block that is not opaque. Liquids are looked through, but ``liquids``
+    stops at their sources.
+    """
+    bx, by, bz = math.floor(x), math.floor(y), math.floor(z)
+    far = 1e30
+    step_x, step_y, step_z = 1 if dx > 0 else -1, 1 if dy > 0 else -1, 1 if dz > 0 else -1
+    delta_x = abs(1.0 / dx) if dx != 0.0 else far
+    delta_y = abs(1.0 / dy) if dy != 0.0 else far
+    delta_z = abs(1.0 / dz) if dz != 0.0 else far
+    next_x = (bx + 1 - x if dx > 0 else x - bx) * delta_x if dx != 0.0 else far
+    next_y = (by + 1 - y if dy > 0 else y - by) * delta_y if dy != 0.0 else far
+    next_z = (bz + 1 - z if dz > 0 else z - bz) * delta_z if dz != 0.0 else far
+    distance, side = 0.0, DOWN if dy > 0 else UP
+    while distance < reach:
+        block = block_at(voxels, n, bx, by, bz)
+        if block >= FIRST_OPAQUE or (liquids and (block == WATER or block == LAVA)):
+            return distance, bx, by, bz, side
+        if AIR < block < FIRST_LIQUID:
+            near, near_side = ray_to_side(outline, block, x - bx, y - by, z - bz, dx, dy, dz)
+            if 0.0 <= near < reach:
+                return near, bx, by, bz, near_side
+        if next_x <= next_y and next_x <= next_z:
+            distance, side = next_x, WEST if dx > 0 else EAST
+            next_x += delta_x
+            bx += step_x
+        elif next_y <= next_z:
+            distance, side = next_y, DOWN if dy > 0 else UP
+            next_y += delta_y
+            by += step_y
+        else:
+            distance, side = next_z, NORTH if dz > 0 else SOUTH
+            next_z += delta_z
+            bz += step_z
+    return reach, 0, NO_BLOCK, 0, UP
+
+
+@device_function
+def ray_to_side(outline, block, x, y, z, dx, dy, dz):
+    """(distance, side) of a block's outline along a ray from (x, y, z), seen from the block's corner; < 0: missed."""
+    near, far, side = 0.0, 1e30, UP
+    for axis in range(3):
+        low, high = outline[block, axis], outline[block, axis + 3]
+        if axis == 0:
+            origin, d, first, second = x, dx, WEST, EAST
+        elif axis == 1:
+            origin, d, first, second = y, dy, DOWN, UP
+        else:
+            origin, d, first, second = z, dz, NORTH, SOUTH
+        if d == 0.0:
+            if origin < low or origin > high:
+                return -1.0, UP
+        else:
+            entered, left = (low - origin) / d, (high - origin) / d
+            if d < 0.0:
+                entered, left = left, entered
+            if entered > near:
+                near, side = entered, first if d > 0.0 else second
+            far = min(far, left)
+    return (near if near <= far else -1.0), side
+
+
+@device_function
+def touched(voxels, n, block_touch, x, y, z, half, height):
+    """The TOUCH_ bits of all blocks that a body with the feet at (x, y, z) may touch."""
+    mask, top = voxels.shape[1] - 1, voxels.shape[3] - 1
+    bits = 0
+    y0, y1 = math.floor(y), math.floor(y + height)
+    if y0 < 0:
+        bits = TOUCH_OPAQUE
+    for bx in range(math.floor(x - half - TOUCH_MARGIN), math.floor(x + half + TOUCH_MARGIN) + 1):
+        for bz in range(math.floor(z - half - TOUCH_MARGIN), math.floor(z + half + TOUCH_MARGIN) + 1):
+            for by in range(max(0, y0), min(top, y1) + 1):
+                bits |= block_touch[voxels[n, bx & mask, bz & mask, by]]
+    return bits
+
+
+@device_function
+def liquid_height(voxels, n, x, y, z, first):
+    """Height of the liquid in a block, 0 = none; ``first`` is WATER or LAVA. Ninths, as the game counts them."""
+    block = block_at(voxels, n, x, y, z)
+    if block < first or block > (LAST_WATER if first == WATER else LAVA):
+        return 0.0
+    level = block - first
+    return 8.0 / 9.0 if level == 8 else (8 - level) / 9.0
+
+
+@device_function
+def liquid_surface(voxels, n, x, y, z, first):
+    """``liquid_height``, or 1 if there is more of the liquid above."""
+    height = liquid_height(voxels, n, x, y, z, first)
+    if height > 0.0 and liquid_height(voxels, n, x, y + 1, z, first) > 0.0:
+        return 1.0
+    return height
+
+
+@device_function
+def flow(voxels, n, block_height, x, y, z):
+    """The direction in which the water of a block flows, a unit vector or zero."""
+    here = liquid_height(voxels, n, x, y, z, WATER)
+    fx, fy, fz = 0.0, 0.0, 0.0
+    walled = False
+    for side in range(NORTH, EAST + 1):
+        sx = (1 if side == EAST else 0) - (1 if side == WEST else 0)
+        sz = (1 if side == SOUTH else 0) - (1 if side == NORTH else 0)
+        there, slope = liquid_height(voxels, n, x + sx, y, z + sz, WATER), 0.0
+        if there > 0.0:
+            slope = here - there
+        elif block_height[block_at(voxels, n, x + sx, y, z + sz)] > 0.0:
+            walled = True
+        else:
+            there = liquid_height(voxels, n, x + sx, y - 1, z + sz, WATER)
+            if there > 0.0:
+                slope = here - there + 8.0 / 9.0
+        fx += sx * slope
+        fz += sz * slope
+    length = math.sqrt(fx * fx + fz * fz)
+    if length > 0.0:
+        fx, fz = fx / length, fz / length
+    if walled and block_at(voxels, n, x, y, z) == LAST_WATER:  # falls along a wall
+        fy = -6.0
+        length = math.sqrt(fx * fx + fy * fy + fz * fz)
+        fx, fy, fz = fx / length, fy / length, fz / length
+    return fx, fy, fz
+
+
+@device_function
+def liquid_depth(voxels, n, x0, x1, y0, y1, z0, z1, first):
+    """How deep the bottom of a box is below the liquid's surface, 0 = not in it."""
+    x0, x1, y0, y1, z0, z1 = x0 + SHRINK, x1 - SHRINK, y0 + SHRINK, y1 - SHRINK, z0 + SHRINK, z1 - SHRINK
+    depth = 0.0
+    for bx in range(math.floor(x0), math.floor(x1) + 1):
+        for bz in range(math.floor(z0), math.floor(z1) + 1):
+            for by in range(math.floor(y0), math.floor(y1) + 1):
+                height = liquid_surface(voxels, n, bx, by, bz, first)
+                if height > 0.0:
+                    depth = max(depth, by + height - y0)
+    return depth
+
+
+@device_function
+def current(voxels, n, block_height, x0, x1, y0, y1, z0, z1):
+    """The mean flow of the water that a box is in: (x, y, z), at most 1 long."""
+    x0, x1, y0, y1, z0, z1 = x0 + SHRINK, x1 - SHRINK, y0 + SHRINK, y1 - SHRINK, z0 + SHRINK, z1 - SHRINK
+    cx, cy, cz, count, depth = 0.0, 0.0, 0.0, 0, 0.0
+    for bx in range(math.floor(x0), math.floor(x1) + 1):
+        for bz in range(math.floor(z0), math.floor(z1) + 1):
+            for by in range(math.floor(y0), math.floor(y1) + 1):
+                height = liquid_surface(voxels, n, bx, by, bz, WATER)
+                if height > 0.0 and by + height >= y0:
+                    depth = max(depth, by + height - y0)
+                    fx, fy, fz = flow(voxels, n, block_height, bx, by, bz)
+                    scale = depth if depth < 0.4 else 1.0
+                    cx, cy, cz, count = cx + fx * scale, cy + fy * scale, cz + fz * scale, count + 1
+    if count > 0:
+        cx, cy, cz = cx / count, cy / count, cz / count
+    return cx, cy, cz
 
 
 @device_function

@@ -4,19 +4,25 @@ import math
 
 import numpy as np
 
-from minestudio_envs.voxel.collision import ray_to_block, ray_to_box
+from minestudio_envs.voxel.blocks import TOOL_ID
+from minestudio_envs.voxel.collision import NO_BLOCK, pick_block, ray_to_box
+from minestudio_envs.voxel.digging import begin_digging, dig, stop_digging
+from minestudio_envs.voxel.inventory import wear
 from minestudio_envs.voxel.jit import device_function, inlined_function
 from minestudio_envs.voxel.mobs import hurt_mob, knock_back
 from minestudio_envs.voxel.physics import (
     ATTACK,
     DEGREES,
     STRENGTH,
+    USE,
     WALK_SPEED,
     WEAKNESS,
     effect_level,
+    exhaust,
     eye_height,
 )
-from minestudio_envs.voxel.state import DAMAGE_DEALT
+from minestudio_envs.voxel.state import CUSTOM_ID, DAMAGE_DEALT
+from minestudio_envs.voxel.using import go_on_eating, use
 
 BLOCK_REACH, ENTITY_REACH = 4.5, 3.0
 CHARGED = 0.9  # attacks charged further can be critical, sweep, or knock back from a sprint
@@ -24,11 +30,16 @@ CRITICAL = 1.5
 KNOCKBACK, SPRINT_KNOCKBACK = 0.4, 0.5
 SWEEP_DAMAGE, SWEEP_SIDE, SWEEP_UP, SWEEP_REACH = 1.0, 1.0, 0.25, 3.0
 NOTHING, BLOCK = -1, -2
+MISS_TICKS = 10  # in which a held key does nothing after a click on nothing
+MOB_KILLS, NO_TOOL, SWORD = CUSTOM_ID["mob_kills"], TOOL_ID["none"], TOOL_ID["sword"]
 
 
 @inlined_function
 def look_at(state, n, tables):
-    """What the crosshair is on: a mob's slot, BLOCK or NOTHING. Out of an attack's reach a mob is NOTHING."""
+    """What the crosshair is on: (a mob's slot, BLOCK or NOTHING; the block's x, y, z and side).
+
+    Out of an attack's reach a mob is NOTHING; without a block y is NO_BLOCK.
+    """
     yaw, pitch = state.player[n].yaw * DEGREES, state.player[n].pitch * DEGREES
     dx, dy, dz = -math.sin(yaw) * math.cos(pitch), -math.sin(pitch), math.cos(yaw) * math.cos(pitch)
     x, y, z = (
@@ -36,8 +47,10 @@ def look_at(state, n, tables):
         state.player[n].position[1] + eye_height(state.player[n].sneaking),
         state.player[n].position[2],
     )
-    nearest = ray_to_block(state.voxels, n, x, y, z, dx, dy, dz, BLOCK_REACH)
-    seen = BLOCK if nearest < BLOCK_REACH else NOTHING
+    nearest, bx, by, bz, side = pick_block(
+        state.voxels, n, tables.block_outline, x, y, z, dx, dy, dz, BLOCK_REACH, False
+    )
+    seen = BLOCK if by != NO_BLOCK else NOTHING
     for m in range(state.mobs.shape[1]):
         kind = state.mobs[n, m].kind
         if kind == 0:
@@ -47,8 +60,9 @@ def look_at(state, n, tables):
         distance = ray_to_box(x, y, z, dx, dy, dz, mx - half, mx + half, my, my + height, mz - half, mz + half)
         if 0.0 <= distance < nearest:
             nearest = distance
+            by = NO_BLOCK
             seen = m if distance <= ENTITY_REACH else NOTHING
-    return seen
+    return seen, bx, by, bz, side
 
 
 @device_function
@@ -88,7 +102,12 @@ def strike(state, n, tables, target):
     if result == 0:
         return
     state.statistics[n].custom[DAMAGE_DEALT] += math.floor(float(before - state.mobs[n, target].health) * 10.0 + 0.5)
-    state.player[n].exhaustion += np.float32(0.1)
+    exhaust(state.player, n, 0.1)
+    tool = tables.item_tool[item]
+    if tool != NO_TOOL:
+        slot = state.player[n].selected
+        state.statistics[n].use_item[item] += 1
+        wear(state.player, state.statistics, n, tables.item_durability, slot, 1 if tool == SWORD else 2)
     view_x, view_z = -math.sin(state.player[n].yaw * DEGREES), math.cos(state.player[n].yaw * DEGREES)
     if sprint_hit:
         knock_back(state.mobs, n, target, SPRINT_KNOCKBACK, view_x, view_z)
@@ -129,22 +148,61 @@ def hit(state, n, m, damage):
         knock_back(state.mobs, n, m, KNOCKBACK, away_x, away_z)
     if result > 0 and state.mobs[n, m].health <= 0.0:
         state.statistics[n].kill_entity[state.mobs[n, m].kind] += 1
+        state.statistics[n].custom[MOB_KILLS] += 1
     return result
 
 
+@device_function
+def swing(player, n):
+    """Moves the arm; a swing starts over once it is half done."""
+    if player[n].swing_ticks == 0 or player[n].swing_ticks >= 4:
+        player[n].swing_ticks = 1
+
+
 @inlined_function
-def attack(state, n, tables, pressed):
-    """A new press of the attack key hits, misses or knocks on a block; a held one keeps the arm on a block."""
-    if not pressed[ATTACK]:
+def act(state, n, tables, pressed):
+    """One tick of the attack and the use key.
+
+    A new press of attack hits, misses or begins to mine; a held one mines. A use key acts when newly pressed and every
+    four ticks, or goes on eating.
+    """
+    player = state.player
+    if player[n].use_delay > 0:
+        player[n].use_delay -= 1
+    attacking, using = pressed[ATTACK] != 0, pressed[USE] != 0
+    if not attacking:
+        player[n].miss_ticks = 0
+        if player[n].dig_block[1] != NO_BLOCK:
+            stop_digging(player, n)
+    if player[n].eat_ticks > 0:
+        if using:
+            go_on_eating(state, n, tables)
+        else:
+            player[n].eat_ticks = 0
         return
-    clicked = not state.player[n].pressed[ATTACK]
-    seen = look_at(state, n, tables)
+    using = using and (player[n].use_delay == 0 or not player[n].pressed[USE])
+    if player[n].miss_ticks > 0:
+        player[n].miss_ticks -= 1
+        attacking = False
+    clicked = attacking and not player[n].pressed[ATTACK]
+    if not attacking and not using:
+        return
+    seen, x, y, z, side = look_at(state, n, tables)
     if clicked:
         if seen >= 0:
             strike(state, n, tables, seen)
-        elif seen == NOTHING:
-            state.player[n].attack_ticks = 0
-    if clicked or seen == BLOCK:
-        # a swing starts over once it is half done
-        if state.player[n].swing_ticks == 0 or state.player[n].swing_ticks >= 4:
-            state.player[n].swing_ticks = 1
+        elif seen == BLOCK:
+            begin_digging(state, n, tables, x, y, z)
+        else:
+            player[n].attack_ticks = 0
+            player[n].miss_ticks = MISS_TICKS - 1
+            attacking = False
+        swing(player, n)
+    if using and player[n].dig_block[1] == NO_BLOCK and use(state, n, tables, seen, x, y, z, side):
+        swing(player, n)
+    if attacking:
+        if seen == BLOCK and player[n].eat_ticks == 0:
+            dig(state, n, tables, x, y, z)
+            swing(player, n)
+        elif player[n].dig_block[1] != NO_BLOCK:
+            stop_digging(player, n)

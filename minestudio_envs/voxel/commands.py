@@ -33,6 +33,7 @@ MINECRAFT_EFFECTS = (
     *("glowing", "levitation", "luck", "unluck", "slow_falling", "conduit_power", "dolphins_grace", "bad_omen"),
     "hero_of_the_village",
 )
+INSTANT_EFFECTS = {"instant_health", "instant_damage", "saturation"}  # their seconds are ticks
 # Game rules that change nothing here: there is nobody to tell, and no operator.
 SILENT_GAMERULES = (
     *("announceAdvancements", "commandBlockOutput", "doImmediateRespawn", "doInsomnia", "doLimitedCrafting"),
@@ -398,11 +399,14 @@ def _effect(command, arguments, origin):
     _usage(command, arguments, 3, 6, usage)
     _who(command, arguments[1])
     effect = known("effect", arguments[2], EFFECT_ID, command)
-    seconds = _integer(command, "seconds", arguments[3], 1, MAX_SECONDS) if len(arguments) > 3 else 30
+    instant = INSTANT_EFFECTS & {arguments[2].removeprefix("minecraft:")}
+    seconds = 1 if instant else 30
+    if len(arguments) > 3:
+        seconds = _integer(command, "seconds", arguments[3], 1, MAX_SECONDS)
     amplifier = _integer(command, "the amplifier", arguments[4], 0, MAX_AMPLIFIER) if len(arguments) > 4 else 0
     if len(arguments) > 5 and arguments[5] not in ("true", "false"):
         raise CommandError(f"{command!r}: hideParticles must be true or false, not {arguments[5]!r}")
-    return make_row(rows.EFFECT_GIVE, effect, seconds * 20, amplifier)
+    return make_row(rows.EFFECT_GIVE, effect, seconds if instant else seconds * 20, amplifier)
 
 
 def _old_effect(command: str, arguments: Sequence[str]) -> str:

@@ -16,11 +16,20 @@ import numpy as np
 from numba import njit, prange
 from numba.core.event import Listener, install_listener
 
-from minestudio_envs.voxel.combat import attack
+from minestudio_envs.voxel.combat import act
 from minestudio_envs.voxel.drops import tick_drops
+from minestudio_envs.voxel.inventory import throw_from
 from minestudio_envs.voxel.jit import OPTIONS, device_function, inlined_function, source_fingerprint
 from minestudio_envs.voxel.mobs import bring_mobs_near, tick_mobs
-from minestudio_envs.voxel.physics import NUM_BUTTONS, clear_player, move_player, select_hotbar, tick_body, turn_camera
+from minestudio_envs.voxel.physics import (
+    DROP,
+    NUM_BUTTONS,
+    clear_player,
+    move_player,
+    select_hotbar,
+    tick_body,
+    turn_camera,
+)
 from minestudio_envs.voxel.program import (
     CONDITION,
     START_CONDITION,
@@ -40,7 +49,6 @@ from minestudio_envs.voxel.spawning import spawn_mobs
 from minestudio_envs.voxel.state import GAMERULE_ID, WORLD_HEIGHT, WORLD_SIZE, allocate, views
 from minestudio_envs.voxel.tables import build_tables
 from minestudio_envs.voxel.terrain import NOISE_TILE, generate
-from minestudio_envs.voxel.using import use
 from minestudio_envs.voxel.world import tick_blocks
 
 # OpenMP starts a loop faster than numba's own threads, and is thread-safe.
@@ -52,7 +60,7 @@ numba.config.PARFOR_MAX_TUPLE_SIZE = max(numba.config.PARFOR_MAX_TUPLE_SIZE, 256
 
 DRAWING = ("renderer", "textures", "hud", "models")  # modules that the tick does not depend on
 PLAIN = ("commands", "errors")  # without anything that is compiled
-DAYLIGHT_CYCLE = GAMERULE_ID["doDaylightCycle"]
+DAYLIGHT_CYCLE, WEATHER_CYCLE = GAMERULE_ID["doDaylightCycle"], GAMERULE_ID["doWeatherCycle"]
 # What a step does to an environment, in `reset`.
 TICK, RESET = 0, 1
 HOLD = 2  # leave it as it is
@@ -64,18 +72,24 @@ COMPILE_SECONDS = {"tick": 30, "render": 20}  # of the kernels, on one 2.6 GHz c
 
 
 @inlined_function
-def tick(state, n, tables, pressed, camera):
-    """One game tick of environment ``n``: camera, keys, attack, the player's motion, mobs, the player's body."""
+def tick(state, n, tables, pressed, camera, idle):
+    """One game tick of environment ``n``: camera, keys, attack, the player's motion, mobs, the player's body.
+
+    ``idle``: no button, which is what the world sees while the screen is open.
+    """
     bring_mobs_near(state, n)
     tick_screen(state, n, tables, pressed, camera)
+    keys = idle
     if not state.player[n].gui_open:
+        keys = pressed
         turn_camera(state, n, camera[0], camera[1])
         select_hotbar(state, n, pressed)
-    attack(state, n, tables, pressed)
-    use(state, n, tables, pressed)
+        if pressed[DROP] and not state.player[n].pressed[DROP]:
+            throw_from(state, n, state.player[n].selected, 1)
+        act(state, n, tables, pressed)
     for axis in range(3):
         state.player[n].previous_position[axis] = state.player[n].position[axis]
-    move_player(state, n, tables, pressed)
+    move_player(state, n, tables, keys)
     tick_blocks(state, n, tables)
     spawn_mobs(state, n, tables)
     tick_mobs(state, n, tables)
@@ -87,6 +101,10 @@ def tick(state, n, tables, pressed, camera):
     state.world[n].tick += 1
     if state.world[n].gamerule[DAYLIGHT_CYCLE]:
         state.world[n].time_of_day = (state.world[n].time_of_day + 1) % 24000
+    if state.world[n].weather_ticks > 0 and state.world[n].gamerule[WEATHER_CYCLE]:
+        state.world[n].weather_ticks -= 1
+        if state.world[n].weather_ticks == 0:
+            state.world[n].weather = 0
 
 
 @device_function
@@ -124,7 +142,8 @@ def begin_episode(state, n, tables, script, settings):
     for i in range(state.arrows.shape[1]):
         state.arrows[n, i].ticks = 0
     for i in range(state.drops.shape[1]):
-        state.drops[n, i].item = 0
+        state.drops[n, i]["item"] = 0
+    state.world[n].drop_slots = 0
     for block in range(len(state.statistics[n].mine_block)):
         state.statistics[n].mine_block[block] = 0
     for item in range(len(state.statistics[n].pickup)):
@@ -164,7 +183,7 @@ def advance(state, n, tables, script, settings, pressed, camera, reset):
                 continue
             execute(state, n, tables, script.program, row)
         if mode != EXECUTE:
-            tick(state, n, tables, pressed[action], camera[action])
+            tick(state, n, tables, pressed[action], camera[action], pressed[pressed.shape[0] - 1])
 
 
 def _build_tick(fingerprint):

@@ -18,15 +18,13 @@ from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.mobs import free_slot, spawn_mob
 from minestudio_envs.voxel.physics import (
     DEGREES,
-    MAX_HEALTH,
     PLAYER_HALF_WIDTH,
     STANDING_HEIGHT,
-    hurt_player,
+    give_effect,
     place_player,
     wrap_degrees,
 )
 from minestudio_envs.voxel.randomness import STREAM_COMMAND, STREAM_SUMMON, random_bits, random_index, to_unit
-from minestudio_envs.voxel.state import EFFECT_ID
 from minestudio_envs.voxel.world import change_block
 
 ROW = 16
@@ -66,7 +64,6 @@ IN_HAND = -2  # the selected slot
 MAIN_SLOTS = 36  # what /give fills
 SUMMON_HEIGHT = 3.0  # above the player's feet
 SUMMON_TRIES = 8
-INSTANT_HEALTH, INSTANT_DAMAGE = EFFECT_ID["instant_health"], EFFECT_ID["instant_damage"]
 
 # Columns of `conditions`. A member of a group holds in an episode in which it is among the `chosen` of the group's
 # `members` that are drawn, and the `parent` (1 + its row, 0 = none) holds too.
@@ -172,7 +169,7 @@ def entity_bit(state, n, i):
         return 1 << int(state.mobs[n, i].kind) if state.mobs[n, i].kind != 0 and state.mobs[n, i].health > 0.0 else 0
     i -= state.mobs.shape[1]
     if i < state.drops.shape[1]:
-        return SELECT_ITEMS if state.drops[n, i].item != 0 else 0
+        return SELECT_ITEMS if state.drops[n, i]["item"] != 0 else 0
     i -= state.drops.shape[1]
     return SELECT_ARROWS if state.arrows[n, i].ticks != 0 else 0
 
@@ -239,7 +236,7 @@ def kill_entity(state, n, i):
     elif i <= state.mobs.shape[1]:
         state.mobs[n, i - 1].health = 0.0
     elif i <= state.mobs.shape[1] + state.drops.shape[1]:
-        state.drops[n, i - 1 - state.mobs.shape[1]].item = 0
+        state.drops[n, i - 1 - state.mobs.shape[1]]["item"] = 0
     else:
         state.arrows[n, i - 1 - state.mobs.shape[1] - state.drops.shape[1]].ticks = 0
 
@@ -443,25 +440,6 @@ def stand(state, n, tables, x, y, z):
 
 
 @device_function
-def give_effect(state, n, tables, effect, ticks, amplifier):
-    if effect == INSTANT_HEALTH:
-        state.player[n].health = min(
-            np.float32(MAX_HEALTH), state.player[n].health + np.float32(4 << min(amplifier, 20))
-        )
-        return
-    if effect == INSTANT_DAMAGE:
-        hurt_player(state.player, n, tables, float(6 << min(amplifier, 20)), math.nan, math.nan, True)
-        return
-    active = state.player[n].effect_ticks[effect] > 0
-    # a stronger effect replaces a weaker one, an equal one is only ever prolonged
-    if active and amplifier < state.player[n].effect_amplifier[effect]:
-        return
-    same = active and amplifier == state.player[n].effect_amplifier[effect]
-    state.player[n].effect_ticks[effect] = max(ticks, state.player[n].effect_ticks[effect] if same else 0)
-    state.player[n].effect_amplifier[effect] = amplifier
-
-
-@device_function
 def clear_items(state, n, item, most):
     """Takes away ``most`` items of a kind, or of every kind (-1)."""
     for slot in range(INVENTORY_SLOTS):
@@ -485,7 +463,7 @@ def execute(state, n, tables, program, row):
     if opcode == GIVE:
         give(state, n, tables, int(a), int(b), int(c))
     elif opcode == EFFECT_GIVE:
-        give_effect(state, n, tables, int(a), int(b), int(c))
+        give_effect(state.player, n, int(a), int(b), int(c))
     elif opcode == EFFECT_CLEAR:
         for effect in range(len(state.player[n].effect_ticks)):
             if int(a) < 0 or int(a) == effect:

@@ -16,6 +16,7 @@ STREAM_TREE = 2 << 16
 STREAM_SPAWN = 3 << 16
 STREAM_SUMMON = 4 << 16
 STREAM_MOB = 5 << 16
+STREAM_LOOT, STREAM_THROW, STREAM_EAT = 32 << 16, 33 << 16, 34 << 16
 STREAM_COMMAND = 40 << 16  # commands and callbacks' rows of a reset
 STREAM_CALLBACK = 41 << 16  # what callbacks draw once in an episode
 
@@ -68,6 +69,12 @@ def to_unit(bits):
 def uniform(key, episode, tick, stream):
     """float32 in [0, 1) for (environment key, episode, tick, stream)."""
     return to_unit(random_bits(key, episode, tick, stream))
+
+
+@njit(inline="always")
+def draw(bits, which):
+    """The ``which``-th (0-3) of the four numbers in [0, 1) that 64 random bits hold."""
+    return float((bits >> np.uint64(16 * which)) & np.uint64(0xFFFF)) * 2.0**-16
 
 
 @njit(inline="always")

@@ -81,6 +81,7 @@ WORLD = _record(
     ("key", np.int64),  # randomness.environment_key
     ("episode", np.int64),  # episodes begun since the key was set, the first is 0
     ("tick", np.int64),  # ticks since the episode's world was made
+    ("drop_slots", np.int32),  # item entities are in slots below this one
 )
 PLAYER = _record(
     ("position", np.float64, 3),  # the feet
@@ -103,11 +104,14 @@ PLAYER = _record(
     ("hurt_ticks", np.int32),  # counts down from 10 after damage; the view tilts
     ("immune_ticks", np.int32),  # counts down from 20 after damage; above 10 only more damage counts
     ("last_damage", np.float32),  # of the hit that opened the window
+    ("damage_taken", np.int32),  # in tenths, since it was last counted
+    ("armour_wear", np.int32),  # uses that each piece of armour has still to lose
+    ("absorption", np.float32),  # health points beyond the 20
     ("air", np.int32),  # 300 above water, bubbles; drowns below 0
     ("fire_ticks", np.int32),  # ticks left on fire
     ("in_water", np.uint8),  # whether the body touches water
-    ("dig_block", np.int64, 3),  # the block being mined
-    ("dig_progress", np.float32),  # 0 to 1; the block breaks at 1
+    ("dig_block", np.int64, 3),  # the block being mined; y is collision.NO_BLOCK while there is none
+    ("dig_progress", np.float64),  # 0 to 1; the block breaks at 1
     ("dig_delay", np.int32),  # ticks until the next block can be begun
     ("miss_ticks", np.int32),  # ticks in which a held attack does nothing, after a click on nothing
     ("use_delay", np.int32),  # ticks until a held use key acts again
