@@ -75,7 +75,7 @@ def test_draws_as_tensors_are_the_kernels():
         assert [int(b) for b in bits] == [
             b & (1 << 64) - 1 for b in draws.episode_bits(keys, episodes, stream).tolist()
         ]
-        indices = [int(randomness.random_index(b, 5)) for b in bits]
+        indices = [int(randomness.random_index(np.uint64(b), 5)) for b in bits]
         assert draws.episode_index(keys, episodes, stream, 5).tolist() == indices
 
 
