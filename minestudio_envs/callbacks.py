@@ -36,9 +36,10 @@ from gymnasium import spaces
 
 from minestudio_envs import draws
 from minestudio_envs.actions import BUTTONS
-from minestudio_envs.views import BIOMES, MINECRAFT_BIOME, REWARD_EVENTS, check_box
+from minestudio_envs.views import MINECRAFT_BIOME, REWARD_EVENTS, check_box
 from minestudio_envs.voxel import commands, game_data
 from minestudio_envs.voxel import program as rows
+from minestudio_envs.voxel.biomes import BIOMES
 from minestudio_envs.voxel.blocks import BLOCK_NAME, NAMED_BLOCK
 from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.items import DURABILITY, INVENTORY_SLOTS, ITEM_ID, STACK_SIZE

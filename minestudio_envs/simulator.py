@@ -21,6 +21,7 @@ from minestudio_envs import actions, draws, views
 from minestudio_envs.callbacks import Compose, MinecraftCallback, biome_category, own_hooks
 from minestudio_envs.views import EXTRA_ACTIONS, REWARD_EVENTS, EnvironmentView, SimView
 from minestudio_envs.voxel import commands, program, randomness
+from minestudio_envs.voxel.biomes import BIOMES
 from minestudio_envs.voxel.engine import GO_ON, HOLD, RESET, TICK, VoxelEngine
 from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.state import MOBS, WEATHERS, WORLD_HEIGHT, WORLD_SIZE
@@ -102,7 +103,7 @@ class EngineSetup:
             time_of_day % 24000,
         )
         row[program.START_WEATHER] = WEATHERS.index(weather)
-        row[program.START_BIOMES] = 1 << views.BIOMES.index(biome) if biome else 0
+        row[program.START_BIOMES] = 1 << BIOMES.index(biome) if biome else 0
         if seed is not None:
             row[program.START_SEEDED], row[program.START_KEY] = 1, randomness.environment_key(seed, 0)
         self._starts.append((seed is not None, row))
@@ -425,6 +426,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             max_mobs=max(16, summons),
             empty_frames=setup.num_empty_frames,
             start_time=0,
+            biomes=setup.biomes or ("plains",),
             world_size=sim.world_size,
             world_height=sim.world_height,
         )
@@ -851,7 +853,9 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
     _COUNTERS: ClassVar = (
         *("_image", "began", "began_next", "elapsed", "episode_return", "episode_length", "_shortened", "_holds"),
     )
-    _PACKED: ClassVar = ("voxels", "light", "cutouts", "height", "biome")  # large, and much alike
+    _PACKED: ClassVar = (  # large, and much alike
+        *("voxels", "light", "cutouts", "height", "biome", "mine_block", "pickup", "use_item", "break_item"),
+    )
 
     def _begin_episodes(self) -> None:
         self.elapsed.masked_fill_(self.began, 0)

@@ -10,7 +10,8 @@ import numpy as np
 from gymnasium import spaces
 
 from minestudio_envs import actions
-from minestudio_envs.voxel import commands, game_data, terrain
+from minestudio_envs.voxel import commands, game_data
+from minestudio_envs.voxel.biomes import BIOMES, sea_level
 from minestudio_envs.voxel.blocks import BLOCK_NAME
 from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.items import DURABILITY, HOTBAR_SLOTS, ITEMS
@@ -25,8 +26,6 @@ REWARD_EVENTS = ("kill_entity", "mine_block", "craft_item", "pickup", "use_item"
 
 # What the engine's biomes are in Minecraft: name and id.
 MINECRAFT_BIOME = {"extreme_hills": "mountains"}
-BIOMES = getattr(terrain, "BIOMES", ("plains",))
-SEA_LEVEL = int(getattr(terrain, "SEA_LEVEL", 31))  # y of the water's topmost block
 
 EXTRA_ACTIONS = ("chat", "voxels", "mobs", "pickItem")  # what MineStudio's env takes besides keys and camera
 
@@ -272,7 +271,7 @@ def location_stats(batch: "MinecraftVectorSim", i: int) -> dict[str, Any]:
         "light_level": max(sky - sky_darkening(time_of_day, weather), block),
         "sky_light_level": sky / 15,
         "sun_brightness": sun_brightness(time_of_day, weather),
-        "sea_level": SEA_LEVEL + 1,
+        "sea_level": getattr(sea_level, "py_func", sea_level)(state.voxels.shape[3]),
     }
 
 

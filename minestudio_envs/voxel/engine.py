@@ -9,6 +9,7 @@ Nothing depends on the number of threads or on which environments share a batch.
 
 import os
 import sys
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import numba
@@ -18,6 +19,7 @@ from numba.core.event import Listener, install_listener
 
 from minestudio_envs.voxel.combat import act
 from minestudio_envs.voxel.drops import tick_drops
+from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.inventory import throw_from
 from minestudio_envs.voxel.jit import OPTIONS, device_function, inlined_function, source_fingerprint
 from minestudio_envs.voxel.mobs import bring_mobs_near, tick_mobs
@@ -32,6 +34,7 @@ from minestudio_envs.voxel.physics import (
 )
 from minestudio_envs.voxel.program import (
     CONDITION,
+    START_BIOMES,
     START_CONDITION,
     START_KEY,
     START_RANGE,
@@ -48,7 +51,7 @@ from minestudio_envs.voxel.screen import tick_screen
 from minestudio_envs.voxel.spawning import spawn_mobs
 from minestudio_envs.voxel.state import GAMERULE_ID, WORLD_HEIGHT, WORLD_SIZE, allocate, views
 from minestudio_envs.voxel.tables import build_tables
-from minestudio_envs.voxel.terrain import NOISE_TILE, generate
+from minestudio_envs.voxel.terrain import BIOMES, NOISE_TILE, generate
 from minestudio_envs.voxel.world import tick_blocks
 
 # OpenMP starts a loop faster than numba's own threads, and is thread-safe.
@@ -114,11 +117,12 @@ def begin_episode(state, n, tables, script, settings):
     state.world[n].tick = 0
     key, episode = state.world[n].key, state.world[n].episode
     world_key, world_episode = key, episode
-    teleport_range, start_time, weather = settings[1], settings[2], 0
+    teleport_range, start_time, biomes, weather = settings[1], settings[2], settings[3], 0
     for i in range(script.starts.shape[0]):
         if holds(state.world, n, script.conditions, script.starts[i, START_CONDITION]):
             teleport_range, start_time = script.starts[i, START_RANGE], script.starts[i, START_TIME]
             weather = script.starts[i, START_WEATHER]
+            biomes = script.starts[i, START_BIOMES] if script.starts[i, START_BIOMES] else settings[3]
             world_key, world_episode = key, episode
             if script.starts[i, START_SEEDED]:
                 world_key, world_episode = script.starts[i, START_KEY], 0
@@ -127,10 +131,12 @@ def begin_episode(state, n, tables, script, settings):
     state.world[n].weather_ticks = 0
     for rule in range(len(state.world[n].gamerule)):
         state.world[n].gamerule[rule] = tables.gamerule[rule]
+    state.world[n].pending_updates = 0
     for i in range(state.updates.shape[1]):
-        state.updates[n, i].tick = -1
+        state.updates[n, i].place = 0
+        state.updates[n, i].tick = 0
     state.world[n].key, state.world[n].episode = world_key, world_episode
-    generate(state, n, teleport_range)
+    generate(state, n, teleport_range, biomes)
     state.world[n].key, state.world[n].episode = key, episode
     clear_player(state, n)
     for button in range(NUM_BUTTONS):
@@ -160,8 +166,8 @@ def begin_episode(state, n, tables, script, settings):
 def advance(state, n, tables, script, settings, pressed, camera, reset):
     """One step of environment ``n``: a tick, all that a reset consists of, or less, as ``reset[n]`` says.
 
-    ``settings`` int64 [3]: empty_frames, teleport_range, start_time. The last rows of ``pressed`` and ``camera``
-    belong to no environment: they are the no-op that a reset's ticks run with.
+    ``settings`` int64 [4]: empty_frames, teleport_range, start_time, bits of the biomes to begin in. The last rows
+    of ``pressed`` and ``camera`` belong to no environment: they are the no-op that a reset's ticks run with.
     """
     ticks, action, first_row = 1, n, 1
     mode = reset[n]
@@ -268,6 +274,7 @@ class VoxelEngine:
         empty_frames: int = 20,
         teleport_range: int = 0,
         start_time: int = 1000,
+        biomes: Sequence[str] = ("plains",),
         world_size: int = WORLD_SIZE,
         world_height: int = WORLD_HEIGHT,
         device: str = "cpu",
@@ -280,12 +287,18 @@ class VoxelEngine:
             raise ValueError(f"world_size={world_size} must be at least {NOISE_TILE}")
         if empty_frames < 0 or teleport_range < 0 or max_mobs < 0:
             raise ValueError(f"{empty_frames=}, {teleport_range=} and {max_mobs=} must not be negative")
+        if not biomes or isinstance(biomes, str):
+            raise ValueError(f"biomes={biomes!r} must be a sequence of names, at least one of {', '.join(BIOMES)}")
+        for biome in biomes:
+            if biome not in BIOMES:
+                raise ValueError(f"biomes: the engine has no biome {biome!r}; {nearest(biome, BIOMES)}")
         self.num_envs, self.width, self.height = num_envs, width, height
         self.arrays = allocate(num_envs, max_mobs, world_size, world_height)  # what the kernels take
         self.state = SimpleNamespace(**views(self.arrays))  # the same memory, field by field: [N, ...]
         self.tables = build_tables()
         self.script = make_script(program, conditions, starts)
-        self.settings = np.array([empty_frames, teleport_range, start_time % 24000], np.int64)
+        begin_in = sum({1 << BIOMES.index(biome) for biome in biomes})
+        self.settings = np.array([empty_frames, teleport_range, start_time % 24000, begin_in], np.int64)
         # one row more than environments: the no-op
         self._pressed = np.zeros((num_envs + 1, NUM_BUTTONS), np.uint8)
         self._camera = np.zeros((num_envs + 1, 2), np.float32)
@@ -353,16 +366,17 @@ class VoxelEngine:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all arrays of the state, by name; with the constructor's arguments they are the whole engine."""
-        return {name: array.copy() for name, array in vars(self.state).items()}
+        return {name: array.copy() for name, array in vars(self.state).items() if name != "scratch"}
 
     def restore(self, snapshot: dict[str, np.ndarray]) -> None:
         """Takes the state back from ``snapshot``; raises ValueError if it is of another shape of engine."""
-        for name, array in vars(self.state).items():
+        arrays = {name: array for name, array in vars(self.state).items() if name != "scratch"}
+        for name, array in arrays.items():
             if name not in snapshot:
                 raise ValueError(f"the snapshot lacks {name!r}: it was written by another version of the engine")
             if snapshot[name].shape != array.shape:
                 raise ValueError(f"snapshot[{name!r}] is {snapshot[name].shape}, this engine needs {array.shape}")
-        for name, array in vars(self.state).items():
+        for name, array in arrays.items():
             array[...] = snapshot[name]
 
     def _take(self, pressed, camera, reset):
