@@ -38,8 +38,11 @@ def test_give_fills_stacks_then_slots():
     assert inventory(engine) == {0: (diamond, 64), 1: (diamond, 6), 2: (iron_sword, 1), 3: (iron_sword, 1)}
 
 
-def test_what_does_not_fit_is_lost():
-    engine = run("/give @p diamond 6400", "/give @p stick")
+def test_what_does_not_fit_falls_to_the_ground():
+    engine = run("/give @p diamond 2400", "/give @p stick")
+    state, lying = engine.state, {ITEM_ID["diamond"]: 2400 - 36 * 64, ITEM_ID["stick"]: 1}
+    for item, count in lying.items():
+        assert state.drop_count[0][state.drop_item[0] == item].sum() == count
     assert len(inventory(engine)) == 36
     assert all(stack == (ITEM_ID["diamond"], 64) for stack in inventory(engine).values())
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minestudio_envs.voxel.blocks import AIR, BEDROCK
+from minestudio_envs.voxel.blocks import AIR
 from minestudio_envs.voxel.collision import is_free
-from minestudio_envs.voxel.drops import drop_item
+from minestudio_envs.voxel.drops import add_item, drop_item
 from minestudio_envs.voxel.items import HOTBAR_SLOTS, INVENTORY_SLOTS, NUM_ITEMS
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.mobs import free_slot, spawn_mob
@@ -25,7 +25,7 @@ from minestudio_envs.voxel.physics import (
     wrap_degrees,
 )
 from minestudio_envs.voxel.randomness import STREAM_COMMAND, STREAM_SUMMON, random_bits, random_index, to_unit
-from minestudio_envs.voxel.world import change_block
+from minestudio_envs.voxel.world import break_block, change_block
 
 ROW = 16
 CONDITION = ROW - 1  # the last column: 1 + the row of `conditions` that must hold, 0 = always
@@ -61,7 +61,7 @@ REPLACE, KEEP, DESTROY, HOLLOW, OUTLINE = range(5)  # how blocks are set
 MAX_FILL = 32768
 
 IN_HAND = -2  # the selected slot
-MAIN_SLOTS = 36  # what /give fills
+MAIN_SLOTS = 36  # hotbar and main inventory
 SUMMON_HEIGHT = 3.0  # above the player's feet
 SUMMON_TRIES = 8
 
@@ -266,19 +266,13 @@ def move_entity(state, n, i, x, y, z):
 
 @device_function
 def give(state, n, tables, item, count, damage):
-    """Adds items to stacks of the same kind, then to empty slots; what has no room is lost."""
-    size = tables.stack_size[item]
-    for empty in range(2):
-        for slot in range(MAIN_SLOTS):
-            if count > 0 and state.player[n].inventory_item[slot] == (0 if empty else item):
-                if not empty and state.player[n].inventory_damage[slot] != damage:
-                    continue
-                added = min(count, size - (0 if empty else state.player[n].inventory_count[slot]))
-                if added > 0:
-                    state.player[n].inventory_item[slot] = item
-                    state.player[n].inventory_count[slot] += added
-                    state.player[n].inventory_damage[slot] = damage
-                    count -= added
+    """Adds items to the inventory; what has no room falls at the player's feet."""
+    left, size = add_item(state.player, n, tables.stack_size, item, count, damage), tables.stack_size[item]
+    x, y, z = state.player[n].position[0], state.player[n].position[1], state.player[n].position[2]
+    for _ in range(state.drops.shape[1]):
+        if left > 0:
+            drop_item(state, n, item, min(left, size), damage, x, y + 1.0, z, 0.0, 0.0, 0.0)
+            left -= size
 
 
 @device_function
@@ -382,9 +376,10 @@ def place_block(state, n, tables, x, y, z, block, mode, only):
     old = state.voxels[n, x & mask, z & mask, y]
     if old == block or (only >= 0 and old != only) or (mode == KEEP and old != AIR):
         return
-    if mode == DESTROY and old != AIR and old != BEDROCK and tables.block_item[old] != 0:
-        drop_item(state, n, tables.block_item[old], 1, 0, x + 0.5, y + 0.25, z + 0.5, 0.0, 0.2, 0.0)
-    change_block(state, n, tables, x, y, z, block)
+    if mode == DESTROY and old != AIR:
+        break_block(state, n, tables, x, y, z, old, block)
+    else:
+        change_block(state, n, tables, x, y, z, block)
 
 
 @device_function
