@@ -643,7 +643,8 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         """Let the callbacks see the step and change its results -> what they add to infos."""
         self._voxels, self._added, infos = None, {}, {}
         for view in self.views.values():
-            view.obs, view.info = {}, {}
+            if not self._resetting or self.began[view.index]:  # else it stood still, and shows what it showed
+                view.obs, view.info = {}, {}
             self.look(view)
             if self._box is not None:
                 view.info["voxels"] = self._voxel_list(view.index, self._box)
