@@ -444,7 +444,8 @@ class FastResetCallback(MinecraftCallback):
     """Begins every episode somewhere else: another world, another place within ``random_tp_range`` blocks.
 
     ``biomes``: categories or biome ids of Minecraft, of which every episode draws one. (MineStudio keeps the world and
-    teleports, because a new world takes it a minute; here it takes a millisecond.)
+    teleports, because a new world takes it a minute; here it takes a millisecond.) As there, no animals are about but
+    those that are summoned; worlds without this callback have some.
     """
 
     renews_world = True
@@ -464,6 +465,7 @@ class FastResetCallback(MinecraftCallback):
         self.start_weather = start_weather
 
     def configure(self, setup: "EngineSetup") -> None:
+        setup.animals = False  # MineStudio's kills all that lives
         conditions = setup.group(len(self.biomes), 1) if len(self.biomes) > 1 else [setup.condition]
         for biome, condition in zip(self.biomes, conditions, strict=True):
             with setup.inside(condition):

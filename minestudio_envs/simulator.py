@@ -71,6 +71,7 @@ class EngineSetup:
 
     num_empty_frames: int
     biomes: tuple[str, ...] = ()  # categories of the default start; () = the engine's own
+    animals: bool = True  # whether new worlds have groups of animals
     time_limit: int | None = None  # steps, of every episode
     limits: list[tuple[int, int]] = field(default_factory=list)  # (steps, condition) of those where it holds
     command_errors: list[str] = field(default_factory=list)
@@ -416,6 +417,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         width, height = self.obs_size
         rows = setup.program
         summons = int(np.isin(rows[:, 0], (program.SUMMON, program.SUMMON_RANGE)).sum())
+        room = max(16, summons + 8)  # for those that come by night, and for the animals of a new world, which take half
         self.engine = VoxelEngine(
             num_envs,
             width,
@@ -423,7 +425,8 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             program=rows,
             conditions=setup.conditions or None,
             starts=setup.starts,
-            max_mobs=max(16, summons),
+            max_mobs=2 * room if setup.animals else room,
+            animals=setup.animals,
             empty_frames=setup.num_empty_frames,
             start_time=0,
             biomes=setup.biomes or ("plains",),

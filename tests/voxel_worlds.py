@@ -4,6 +4,7 @@ import numpy as np
 
 from minestudio_envs.voxel.blocks import BEDROCK, GRASS_BLOCK, STONE
 from minestudio_envs.voxel.engine import VoxelEngine
+from minestudio_envs.voxel.mobs import MOB_KINDS
 from minestudio_envs.voxel.state import COW
 
 BUTTONS = ("attack", "back", "forward", "jump", "left", "right", "sneak", "sprint", "use", "drop", "inventory")
@@ -44,15 +45,20 @@ def put_player(engine, x, y, z, yaw=0.0, pitch=0.0, n=slice(None)):
     state.fall_distance[n] = 0
 
 
-def put_cow(engine, m, x, y, z, health=10.0, n=slice(None)):
+def put_mob(engine, kind, m, x, y, z, health=None, n=slice(None)):
+    """A summoned adult, standing at rest and doing nothing."""
     state = engine.state
-    state.mob_kind[n, m] = COW
+    for name in vars(state):
+        if name.startswith("mob_"):
+            getattr(state, name)[n, m] = 0
+    state.mob_kind[n, m] = kind
     state.mob_position[n, m] = state.mob_previous_position[n, m] = state.mob_target[n, m] = (x, y, z)
-    state.mob_velocity[n, m] = 0
-    state.mob_health[n, m] = health
+    state.mob_health[n, m] = MOB_KINDS[kind].health if health is None else health
     state.mob_on_ground[n, m] = 1
-    for name in ("goal", "goal_ticks", "panic_ticks", "hurt_ticks", "death_ticks", "fall_distance", "last_damage"):
-        getattr(state, f"mob_{name}")[n, m] = 0
+
+
+def put_cow(engine, m, x, y, z, health=10.0, n=slice(None)):
+    put_mob(engine, COW, m, x, y, z, health, n)
 
 
 def put_block(engine, x, y, z, block=STONE):

@@ -351,3 +351,39 @@ def ray_to_box(x, y, z, dx, dy, dz, x0, x1, y0, y1, z0, z1):
             t0, t1 = (low - origin) / d, (high - origin) / d
             near, far = max(near, min(t0, t1)), min(far, max(t0, t1))
     return near if near <= far else -1.0
+
+
+@device_function
+def ray_to_solid(voxels, n, block_height, x, y, z, dx, dy, dz, reach):
+    """Distance along the unit vector (dx, dy, dz) to the first box that bodies collide with, at most ``reach``."""
+    bx, by, bz = math.floor(x), math.floor(y), math.floor(z)
+    far = 1e30
+    step_x, step_y, step_z = 1 if dx > 0 else -1, 1 if dy > 0 else -1, 1 if dz > 0 else -1
+    delta_x = abs(1.0 / dx) if dx != 0.0 else far
+    delta_y = abs(1.0 / dy) if dy != 0.0 else far
+    delta_z = abs(1.0 / dz) if dz != 0.0 else far
+    next_x = (bx + 1 - x if dx > 0 else x - bx) * delta_x if dx != 0.0 else far
+    next_y = (by + 1 - y if dy > 0 else y - by) * delta_y if dy != 0.0 else far
+    next_z = (bz + 1 - z if dz > 0 else z - bz) * delta_z if dz != 0.0 else far
+    distance = 0.0
+    while distance < reach:
+        tall = block_height[block_at(voxels, n, bx, by, bz)]
+        if tall >= 1.0:
+            return distance
+        if tall > 0.0:
+            hit = ray_to_box(x, y, z, dx, dy, dz, bx, bx + 1.0, by, by + tall, bz, bz + 1.0)
+            if hit >= 0.0:
+                return min(hit, reach)
+        if next_x <= next_y and next_x <= next_z:
+            distance = next_x
+            next_x += delta_x
+            bx += step_x
+        elif next_y <= next_z:
+            distance = next_y
+            next_y += delta_y
+            by += step_y
+        else:
+            distance = next_z
+            next_z += delta_z
+            bz += step_z
+    return reach

@@ -9,7 +9,7 @@ from minestudio_envs.voxel.collision import NO_BLOCK, pick_block, ray_to_box
 from minestudio_envs.voxel.digging import begin_digging, dig, stop_digging
 from minestudio_envs.voxel.inventory import wear
 from minestudio_envs.voxel.jit import device_function, inlined_function
-from minestudio_envs.voxel.mobs import hurt_mob, knock_back
+from minestudio_envs.voxel.mobs import body, count_kill, hurt_mob, knock_back
 from minestudio_envs.voxel.physics import (
     ATTACK,
     DEGREES,
@@ -21,7 +21,7 @@ from minestudio_envs.voxel.physics import (
     exhaust,
     eye_height,
 )
-from minestudio_envs.voxel.state import CUSTOM_ID, DAMAGE_DEALT
+from minestudio_envs.voxel.state import DAMAGE_DEALT
 from minestudio_envs.voxel.using import go_on_eating, use
 
 BLOCK_REACH, ENTITY_REACH = 4.5, 3.0
@@ -31,7 +31,7 @@ KNOCKBACK, SPRINT_KNOCKBACK = 0.4, 0.5
 SWEEP_DAMAGE, SWEEP_SIDE, SWEEP_UP, SWEEP_REACH = 1.0, 1.0, 0.25, 3.0
 NOTHING, BLOCK = -1, -2
 MISS_TICKS = 10  # in which a held key does nothing after a click on nothing
-MOB_KILLS, NO_TOOL, SWORD = CUSTOM_ID["mob_kills"], TOOL_ID["none"], TOOL_ID["sword"]
+NO_TOOL, SWORD = TOOL_ID["none"], TOOL_ID["sword"]
 
 
 @inlined_function
@@ -56,7 +56,7 @@ def look_at(state, n, tables):
         if kind == 0:
             continue
         mx, my, mz = state.mobs[n, m].position[0], state.mobs[n, m].position[1], state.mobs[n, m].position[2]
-        half, height = tables.mob_width[kind] / 2.0, tables.mob_height[kind]
+        half, height = body(state.mobs, n, m, tables)
         distance = ray_to_box(x, y, z, dx, dy, dz, mx - half, mx + half, my, my + height, mz - half, mz + half)
         if 0.0 <= distance < nearest:
             nearest = distance
@@ -147,8 +147,7 @@ def hit(state, n, m, damage):
         away_z = state.mobs[n, m].position[2] - state.player[n].position[2]
         knock_back(state.mobs, n, m, KNOCKBACK, away_x, away_z)
     if result > 0 and state.mobs[n, m].health <= 0.0:
-        state.statistics[n].kill_entity[state.mobs[n, m].kind] += 1
-        state.statistics[n].custom[MOB_KILLS] += 1
+        count_kill(state, n, state.mobs[n, m].kind)
     return result
 
 

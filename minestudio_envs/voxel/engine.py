@@ -22,7 +22,7 @@ from minestudio_envs.voxel.drops import tick_drops
 from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.inventory import throw_from
 from minestudio_envs.voxel.jit import OPTIONS, device_function, inlined_function, source_fingerprint
-from minestudio_envs.voxel.mobs import bring_mobs_near, tick_mobs
+from minestudio_envs.voxel.mob_motion import bring_mobs_near, tick_mobs
 from minestudio_envs.voxel.physics import (
     DROP,
     NUM_BUTTONS,
@@ -48,7 +48,7 @@ from minestudio_envs.voxel.program import (
 from minestudio_envs.voxel.projectiles import tick_arrows
 from minestudio_envs.voxel.renderer import build_assets, render
 from minestudio_envs.voxel.screen import tick_screen
-from minestudio_envs.voxel.spawning import spawn_mobs
+from minestudio_envs.voxel.spawning import populate, spawn_mobs
 from minestudio_envs.voxel.state import GAMERULE_ID, WORLD_HEIGHT, WORLD_SIZE, allocate, views
 from minestudio_envs.voxel.tables import build_tables
 from minestudio_envs.voxel.terrain import BIOMES, NOISE_TILE, generate
@@ -64,6 +64,7 @@ numba.config.PARFOR_MAX_TUPLE_SIZE = max(numba.config.PARFOR_MAX_TUPLE_SIZE, 256
 DRAWING = ("renderer", "textures", "hud", "models")  # modules that the tick does not depend on
 PLAIN = ("commands", "errors")  # without anything that is compiled
 DAYLIGHT_CYCLE, WEATHER_CYCLE = GAMERULE_ID["doDaylightCycle"], GAMERULE_ID["doWeatherCycle"]
+ANIMAL_GROUPS = 8  # in a new world, where its slots for mobs and its grass let them be
 # What a step does to an environment, in `reset`.
 TICK, RESET = 0, 1
 HOLD = 2  # leave it as it is
@@ -166,8 +167,8 @@ def begin_episode(state, n, tables, script, settings):
 def advance(state, n, tables, script, settings, pressed, camera, reset):
     """One step of environment ``n``: a tick, all that a reset consists of, or less, as ``reset[n]`` says.
 
-    ``settings`` int64 [4]: empty_frames, teleport_range, start_time, bits of the biomes to begin in. The last rows
-    of ``pressed`` and ``camera`` belong to no environment: they are the no-op that a reset's ticks run with.
+    ``settings`` int64 [5]: empty_frames, teleport_range, start_time, bits of the biomes to begin in, groups of animals.
+    The last rows of ``pressed`` and ``camera`` belong to no environment: they are the no-op of a reset's ticks.
     """
     ticks, action, first_row = 1, n, 1
     mode = reset[n]
@@ -180,6 +181,7 @@ def advance(state, n, tables, script, settings, pressed, camera, reset):
             state.world[n].episode += 1
         else:
             begin_episode(state, n, tables, script, settings)
+            populate(state, n, tables, settings[4])
         first_row = settings[0]
         ticks, action = first_row + script.program.shape[0], pressed.shape[0] - 1
     for i in range(ticks):
@@ -258,7 +260,8 @@ class VoxelEngine:
     ``program``: float64 [P, ROW] from commands.compile_commands, run at every reset; ``conditions`` and ``starts``: see
     program.Script; without ``starts`` every episode has ``teleport_range`` and ``start_time``. ``empty_frames``: no-op
     ticks after a reset's world is made. ``teleport_range``: the player's x and z are uniform within half of it.
-    ``start_time``: of the day, 0-23999. ``width``, ``height``: of the pictures, in pixels; None = never draws.
+    ``start_time``: of the day, 0-23999. ``animals``: whether a new world has groups of animals.
+    ``width``, ``height``: of the pictures, in pixels; None = never draws.
     """
 
     def __init__(
@@ -275,6 +278,7 @@ class VoxelEngine:
         teleport_range: int = 0,
         start_time: int = 1000,
         biomes: Sequence[str] = ("plains",),
+        animals: bool = False,
         world_size: int = WORLD_SIZE,
         world_height: int = WORLD_HEIGHT,
         device: str = "cpu",
@@ -298,7 +302,8 @@ class VoxelEngine:
         self.tables = build_tables()
         self.script = make_script(program, conditions, starts)
         begin_in = sum({1 << BIOMES.index(biome) for biome in biomes})
-        self.settings = np.array([empty_frames, teleport_range, start_time % 24000, begin_in], np.int64)
+        groups = ANIMAL_GROUPS if animals else 0
+        self.settings = np.array([empty_frames, teleport_range, start_time % 24000, begin_in, groups], np.int64)
         # one row more than environments: the no-op
         self._pressed = np.zeros((num_envs + 1, NUM_BUTTONS), np.uint8)
         self._camera = np.zeros((num_envs + 1, 2), np.float32)

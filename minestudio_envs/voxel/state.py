@@ -146,16 +146,17 @@ MOB = _record(
     ("health", np.float32),
     ("hurt_ticks", np.int32),  # counts down from 20 after a hit; above 10 it is immune, and red
     ("last_damage", np.float32),  # of the hit that opened the window
-    ("panic_ticks", np.int32),  # counts down from 100 after a hit
+    ("panic_ticks", np.int32),  # counts down from 100 after a player's hit; below 0 up: food does not tempt it
     ("death_ticks", np.int32),  # 0 = alive, else ticks lying, removed at 20
     ("goal", np.uint8),  # what it does now, mobs.GOAL_*
     ("goal_ticks", np.int32),  # ticks the goal may still take
+    ("detour", np.int32),  # ticks it still walks to the left (above 0) or right (below) of something in its way
     ("target", np.float64, 3),  # where the goal leads
     ("walk", np.float32),  # distance walked, drives the legs
-    ("age", np.int32),  # ticks; below 0 it is a baby
+    ("age", np.int32),  # below 0 it is a baby, so many ticks; of natural monsters: ticks far from the player
     ("natural", np.uint8),  # came by itself, so it may despawn
     ("variant", np.uint8),  # of sheep: colour (blocks.COLOURS) | 16 when shorn
-    ("timer", np.int32),  # ticks to a chicken's next egg, a skeleton's next arrow, a sheep's meal
+    ("timer", np.int32),  # ticks to a chicken's next egg, a zombie's next blow, a skeleton's next arrow
     ("fire_ticks", np.int32),
 )
 ARROW = _record(

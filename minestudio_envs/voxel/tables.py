@@ -48,7 +48,15 @@ class Tables(NamedTuple):
     mob_width: np.ndarray  # float64 [num_mobs]
     mob_height: np.ndarray  # float64 [num_mobs]
     mob_speed: np.ndarray  # float64 [num_mobs]: the movement speed attribute
+    mob_eyes: np.ndarray  # float64 [num_mobs]: height of the eyes above the feet
     mob_panic: np.ndarray  # float64 [num_mobs]: speed factor when hurt, 0 = does not flee
+    mob_tempt: np.ndarray  # float64 [num_mobs]: speed factor behind a player who holds its food
+    mob_look: np.ndarray  # float64 [num_mobs]: blocks from which it looks at a player
+    mob_range: np.ndarray  # float64 [num_mobs]: blocks from which it attacks a player, 0 = does not
+    mob_loot: np.ndarray  # int32 [num_mobs, MAX_LOOT, 4]: item, cooked item, fewest, most
+    item_bait: np.ndarray  # uint8 [num_items]: a bit per kind of mob that follows who holds it
+    wool_item: np.ndarray  # int32 [16], by colour
+    sheep_colour: np.ndarray  # uint8 [10000]: of natural sheep
 
 
 # Outlines of what is not a full block, in sixteenths: x, y, z from, x, y, z to.
@@ -132,5 +140,13 @@ def build_tables() -> Tables:
         mob_width=np.array([kind.width for kind in kinds], np.float64),
         mob_height=np.array([kind.height for kind in kinds], np.float64),
         mob_speed=np.array([kind.speed for kind in kinds], np.float64),
+        mob_eyes=np.array([kind.eyes for kind in kinds], np.float64),
         mob_panic=np.array([kind.panic for kind in kinds], np.float64),
+        mob_tempt=np.array([kind.tempt for kind in kinds], np.float64),
+        mob_look=np.array([kind.look for kind in kinds], np.float64),
+        mob_range=np.array([kind.range for kind in kinds], np.float64),
+        mob_loot=mobs.LOOT.copy(),
+        item_bait=mobs.BAIT.copy(),
+        wool_item=mobs.WOOL_ITEM.copy(),
+        sheep_colour=mobs.SHEEP_COLOUR.copy(),
     )
