@@ -15,7 +15,7 @@ from minestudio_envs.voxel.collision import is_free
 from minestudio_envs.voxel.drops import add_item, drop_item
 from minestudio_envs.voxel.items import HOTBAR_SLOTS, INVENTORY_SLOTS, NUM_ITEMS
 from minestudio_envs.voxel.jit import device_function
-from minestudio_envs.voxel.mobs import free_slot, spawn_mob
+from minestudio_envs.voxel.mobs import spawn_mob
 from minestudio_envs.voxel.physics import (
     DEGREES,
     PLAYER_HALF_WIDTH,
@@ -357,8 +357,7 @@ def summon(state, n, tables, row, kind, x, y, z, age, variant, health):
     while not is_free(state.voxels, n, tables.block_height, x - half, x + half, y, y + height, z - half, z + half):
         y = math.floor(y) + 1.0
     bits = random_bits(state.world[n].key, state.world[n].episode, state.world[n].tick, STREAM_SUMMON + (1 << 15) + row)
-    m = free_slot(state.mobs, n)
-    spawn_mob(state, n, tables, kind, x, y, z, bits)
+    m = spawn_mob(state, n, tables, kind, x, y, z, bits)
     if m >= 0:
         state.mobs[n, m].age = age
         if variant >= 0:
