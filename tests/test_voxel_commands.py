@@ -186,6 +186,7 @@ def test_setblock():
         "/setblock ~2 ~9 ~ obsidian",
         "/setblock ~3 ~9 ~ minecraft:oak_log[axis=x]",
         "/setblock ~3 ~9 ~ stone keep",
+        "/setblock ~4 ~9 ~1 stone",
         "/setblock ~4 ~9 ~ wall_torch[facing=north]",
         "/setblock ~2 ~9 ~1 air",
     ).state
