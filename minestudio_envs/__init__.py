@@ -64,8 +64,16 @@ def make_vec(
     return sim.vector_class(sim, num_envs, device=device, **options)
 
 
-gymnasium.register(
-    "MineStudio/KillCow-v0",
-    entry_point="minestudio_envs.tasks:kill_cow",
-    vector_entry_point="minestudio_envs.tasks:kill_cow_vec",
-)
+for _id, _generator in {  # tasks.TASKS, without importing it
+    "KillCow": "kill_cow",
+    "ChopTree": "chop_tree",
+    "HuntAnimals": "hunt_animals",
+    "CollectSand": "collect_sand",
+    "DigDown": "dig_down",
+    "Survive": "survive",
+}.items():
+    gymnasium.register(
+        f"MineStudio/{_id}-v0",
+        entry_point=f"minestudio_envs.tasks:{_generator}",
+        vector_entry_point=f"minestudio_envs.tasks:{_generator}_vec",
+    )

@@ -43,6 +43,7 @@ from gymnasium.vector import AutoresetMode
 from PIL import Image
 
 from minestudio_envs import actions, minecraft_worker
+from minestudio_envs.callbacks import biome_category
 from minestudio_envs.simulator import ENV_BUTTONS, MinecraftSim, MinecraftVectorSim, image_space
 from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.randomness import environment_key
@@ -76,11 +77,12 @@ class MinecraftTask:
             self.add("CommandsCallback", commands=[replace_item(*entry) for entry in entries])
         for callback in sim.callbacks:
             callback.translate(self)
+        biome = sim.preferred_spawn_biome
         self.arguments = {
             "action_type": sim.action_type,
             "obs_size": sim.obs_size,
             "render_size": sim.render_size or (640, 360),  # the window's size: what VPT saw, shrunk to obs_size
-            "preferred_spawn_biome": sim.preferred_spawn_biome,
+            "preferred_spawn_biome": biome and biome_category(biome),
             "num_empty_frames": max(1, sim.num_empty_frames),  # theirs fails with 0
         }
 
@@ -98,6 +100,25 @@ def replace_item(slot: int, item: str, quantity: int) -> str:
     worn = {36: "armor.feet", 37: "armor.legs", 38: "armor.chest", 39: "armor.head", 40: "weapon.offhand"}
     where = worn.get(slot) or (f"hotbar.{slot}" if slot < 9 else f"inventory.{slot - 9}")
     return f"/replaceitem entity @p {where} minecraft:{item.removeprefix('minecraft:')} {quantity}"
+
+
+def own_films(callbacks: list[tuple[str, dict]], index: int, starts: int) -> list[tuple[str, dict]]:
+    """The callbacks of environment ``index``: only those that RecordCallback names film, each in a folder of its own.
+
+    ``starts``: how often its engine was started before; a new one would count its films from 1 again.
+    """
+    chosen = []
+    for name, arguments in callbacks:
+        if name == "RecordCallback":
+            path, environments = Path(arguments["record_path"]), arguments["environments"]
+            if index not in environments:
+                continue
+            path = path / f"environment_{index}" if index else path
+            path = path / f"restart_{starts}" if starts else path
+            arguments = {key: value for key, value in arguments.items() if key != "environments"}
+            arguments["record_path"] = str(path)
+        chosen.append((name, arguments))
+    return chosen
 
 
 def is_minestudio(module: str | None) -> bool:
@@ -212,6 +233,8 @@ class Engine:
         for entry in engine_root.iterdir():
             if entry.name != "tmp" and not entry.name.endswith("_tmp"):  # running engines, and the register of them
                 (root / entry.name).symlink_to(entry)
+        if "callbacks" in task:
+            task = task | {"callbacks": own_films(task["callbacks"], self.index, self.starts)}
         Path(self.folder, "task.json").write_text(json.dumps(task, default=lambda array: np.asarray(array).tolist()))
         environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
         environment |= {
@@ -339,12 +362,14 @@ class MinecraftVectorEnv(gym.vector.VectorEnv):
         self._selector = selectors.DefaultSelector()
 
         described = describe_generator(env_generator)
-        self._graceful = isinstance(described, dict)  # the user's own callbacks may have something to finish
-        if self._graceful:
+        theirs = isinstance(described, dict)
+        self._graceful = theirs  # the user's own callbacks may have something to finish, and so have films
+        if theirs:
             self._task: dict[str, Any] = {"generator": described}
         else:
             task = MinecraftTask(described)
             self._task = {"callbacks": task.callbacks, "rewards": task.rewards, "arguments": task.arguments}
+            self._graceful = any(name == "RecordCallback" for name, _ in task.callbacks)
             self.sim, self.time_limit = described, task.time_limit
         self._task["obs_size"] = obs_size
         self._python, self._engine_root = find_minestudio_python(minestudio_python), find_engine()
@@ -352,7 +377,7 @@ class MinecraftVectorEnv(gym.vector.VectorEnv):
         self._owner = os.getpid()
         self._end_all = weakref.finalize(self, end_all, self._root, self._start_guard(), self._owner)
         self.closed = False
-        if self._graceful:
+        if theirs:
             description = self._describe()
             self.sim = MinecraftSim(
                 action_type=description["action_type"],

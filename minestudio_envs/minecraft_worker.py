@@ -196,8 +196,8 @@ class Game:
         if "error" in self.info:
             raise RuntimeError(f"minestudio lost the engine: {self.info['error']}")
         self.ended = bool(self.sim.env.done)
-        if self.rewards is not None:
-            reward = sum(rewards.step(self.info) for rewards in self.rewards)
+        if self.rewards is not None:  # the game pays nothing, GateRewardsCallback does
+            reward += sum(rewards.step(self.info) for rewards in self.rewards)
         # The engine's end sets both.
         return self.result(float(reward), bool(terminated), bool(truncated and not terminated))
 

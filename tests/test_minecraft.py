@@ -22,14 +22,23 @@ from minestudio_envs import MinecraftSim
 from minestudio_envs.actions import BUTTONS, env_to_joint
 from minestudio_envs.callbacks import (
     CommandsCallback,
+    Compose,
     FastResetCallback,
+    GateRewardsCallback,
+    HardResetCallback,
+    InitInventoryCallback,
     JudgeResetCallback,
     MaskActionsCallback,
     MinecraftCallback,
+    PrevActionCallback,
+    RecordCallback,
     RewardsCallback,
+    SpeedTestCallback,
     SummonMobsCallback,
+    TaskCallback,
+    VoxelsCallback,
 )
-from minestudio_envs.minecraft import MinecraftError, MinecraftTask
+from minestudio_envs.minecraft import MinecraftError, MinecraftTask, own_films
 from minestudio_envs.minecraft_worker import Rewards
 from minestudio_envs.voxel.randomness import environment_key
 
@@ -560,3 +569,97 @@ def test_all_that_happened_since_the_last_step_pays():
     assert rewards.step({"kill_entity": {"cow": 9.0, "pig": 3.0}}) == 0.0
     rewards.begin({"kill_entity": {"cow": 9.0, "pig": 3.0}})
     assert rewards.step({"kill_entity": {"cow": 10.0, "pig": 3.0}}) == 2.0
+
+
+def test_every_callback_has_its_translation_or_is_refused_with_a_reason(tmp_path):
+    box = [-2, 2, -2, 2, -2, 2]
+    given = MinecraftTask(
+        MinecraftSim(
+            preferred_spawn_biome="mountains",
+            callbacks=[
+                HardResetCallback([{"seed": 5, "position": [1, 70, 2]}]),
+                Compose([InitInventoryCallback([{"slot": 0, "type": "stick", "quantity": ">2"}], "easy")]),
+                VoxelsCallback(box),
+                GateRewardsCallback(),
+                SpeedTestCallback(7),
+                FastResetCallback(["extreme_hills", "minecraft:forest"], 0, start_weather="rain"),
+                RecordCallback(tmp_path, show_actions=True),
+            ],
+        )
+    )
+    assert given.arguments["preferred_spawn_biome"] == "extreme_hills"  # a category; teleports take a biome's id
+    translated = dict(given.callbacks)
+    assert list(translated) == [
+        *("HardResetCallback", "InitInventoryCallback", "VoxelsCallback", "GateRewardsCallback", "SpeedTestCallback"),
+        *("FastResetCallback", "RecordCallback"),
+    ]
+    assert translated["FastResetCallback"] == {
+        "biomes": ["mountains", "forest"],
+        "random_tp_range": 1,
+        "start_time": 0,
+        "start_weather": "rain",
+    }
+    assert translated["InitInventoryCallback"]["distraction_level"] == [3, 4, 5, 6]
+    assert translated["RecordCallback"]["record_actions"]  # theirs would never forget them
+    json.dumps(given.callbacks)
+
+    class Own(MinecraftCallback):
+        def after_step(self, sim, obs, reward, terminated, truncated, info):
+            return obs, reward, terminated, truncated, info
+
+    for callback, words in (
+        (Own(), r"Own has hooks of its own \(after_step\).*minestudio's own MinecraftSim"),
+        (PrevActionCallback(), "PrevActionCallback cannot run with engine='minecraft'"),
+        (TaskCallback([{"name": "a", "text": "b"}]), "TaskCallback cannot run with engine='minecraft'"),
+        (Compose([SpeedTestCallback()], 1), r"Compose\(options=1\) cannot run"),
+        (InitInventoryCallback([{"slot": 0, "type": "stick", "quantity": 1, "metadata": 0}]), "'metadata' cannot run"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            MinecraftTask(MinecraftSim(callbacks=[callback]))
+
+
+def test_each_environment_films_into_a_folder_of_its_own():
+    film = "RecordCallback", {"record_path": "/films", "fps": 20, "environments": (0, 2)}
+    other = "SpeedTestCallback", {"interval": 5}
+    assert own_films([film, other], 1, 0) == [other]
+    for index, starts, path in ((0, 0, "/films"), (2, 0, "/films/environment_2"), (0, 3, "/films/restart_3")):
+        assert own_films([film, other], index, starts) == [
+            ("RecordCallback", {"record_path": path, "fps": 20}),
+            other,
+        ]
+
+
+@needs_minestudio
+def test_translated_callbacks_run_in_minestudio(tmp_path, monkeypatch):
+    folder = use(tmp_path / "engine", monkeypatch)
+    films = tmp_path / "films"
+
+    def generator():
+        return MinecraftSim(
+            obs_size=(64, 48),
+            num_empty_frames=1,
+            callbacks=[
+                HardResetCallback([{"seed": 5, "position": [1, 70, 2]}]),
+                InitInventoryCallback(
+                    [{"slot": 3, "type": "stick", "quantity": "==4"}, {"slot": "random", "type": "egg", "quantity": 2}]
+                ),
+                VoxelsCallback([-1, 1, -1, 1, -1, 1]),
+                GateRewardsCallback(),
+                SpeedTestCallback(2),
+                RecordCallback(films, frame_type="obs", record_actions=True),
+                JudgeResetCallback(3),
+            ],
+        )
+
+    envs = make(generator)
+    try:
+        envs.reset()
+        for _ in range(5):
+            assert envs.step(press(1))[1].tolist() == [0.0]
+    finally:
+        envs.close()
+    texts = [event["text"] for event in events(folder, "command")]
+    assert "/tp @a 1 70 2" in texts and "/replaceitem entity @p hotbar.3 minecraft:stick 4" in texts
+    assert any("minecraft:egg 2" in text for text in texts)
+    assert {int(event["seed"]) for event in events(folder, "reset")} == {5}
+    assert {path.name for path in films.iterdir()} >= {"episode_1.mp4", "episode_1_action.json", "episode_2.mp4"}

@@ -1,5 +1,6 @@
 """MinecraftSim and make_vec: the user's document, Gymnasium's rules, episodes, rewards, seeds, bad input."""
 
+import json
 import pickle
 import warnings
 from pathlib import Path
@@ -12,17 +13,20 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import minestudio_envs
-from minestudio_envs import MinecraftSim
+from minestudio_envs import MinecraftSim, views
 from minestudio_envs.actions import BUTTONS
 from minestudio_envs.callbacks import (
     CommandsCallback,
+    Compose,
     FastResetCallback,
     JudgeResetCallback,
     MaskActionsCallback,
-    MinecraftCallback,
+    PrevActionCallback,
     RewardsCallback,
     SummonMobsCallback,
 )
+from minestudio_envs.simulator import CameraConfig
+from minestudio_envs.tasks import TASKS, survive
 from minestudio_envs.training.vpt_files import save_vpt_policy
 from minestudio_envs.voxel.items import ITEM_ID
 from minestudio_envs.voxel.state import COW
@@ -241,7 +245,7 @@ class TestRewards:
         assert self.run([self.reward()], [0, 2, 0, 2, 1]) == [0.0, 4.0, 0.0, 2.0, 0.0]
 
     def test_entries_of_one_identity_share_the_cap_and_callbacks_add_up(self):
-        both = RewardsCallback([*self.reward().rewards, *self.reward(reward=1.0).rewards])
+        both = RewardsCallback([*self.reward().reward_cfg, *self.reward(reward=1.0).reward_cfg])
         assert self.run([both], [1, 1, 1]) == [3.0, 2.0, 0.0]
         assert self.run([self.reward(), self.reward(reward=1.0)], [1, 1]) == [3.0, 3.0]
 
@@ -355,14 +359,6 @@ def test_batches_of_one_task_do_not_share_their_rewards():
         assert envs.step({"buttons": np.zeros(n, int), "camera": np.full(n, 60)})[1].shape == (n,)
 
 
-def test_a_callback_with_minestudios_own_hooks_is_refused_not_ignored():
-    with pytest.raises(TypeError, match=r"after_step.*after_batch_step"):
-
-        class Mine(MinecraftCallback):
-            def after_step(self, sim, obs, reward, terminated, truncated, info):
-                return obs, reward, terminated, truncated, info
-
-
 def test_stepping_after_close_is_an_error_and_closing_twice_is_not():
     sim, envs = small_sim(), minestudio_envs.make_vec(small_sim, 1)
     for env in (sim, envs):
@@ -400,3 +396,117 @@ def test_the_attack_button_kills_a_cow_and_pays():
         envs.step({"buttons": np.array([attack * (t % 2)]), "camera": np.array([60])})[1].item() for t in range(4)
     )
     assert total == 1.0 and envs.engine.state.kill_entity[0, COW] == 1
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_runs_alone_and_in_a_batch(name):
+    env = gym.make(f"MineStudio/{name}-v0", obs_size=(16, 16), world_size=64)
+    obs, info = env.reset(seed=1)
+    assert env.observation_space.contains(obs) and info["command_errors"] == []
+    assert env.step(env.action_space.sample())[1] < 1
+    envs = gym.make_vec(f"MineStudio/{name}-v0", num_envs=2, obs_size=(16, 16))
+    first = envs.reset(seed=1)[0]["image"]
+    assert first.shape == (2, 16, 16, 3) and envs.time_limit in (600, 1200, 12000)
+
+
+def test_survival_pays_for_time_and_takes_for_deaths():
+    sim = survive(obs_size=(16, 16))
+    sim.reset()
+    paid = [sim.step(NOOP)[1] for _ in range(3)]
+    assert paid == [pytest.approx(0.0005)] * 3
+    sim._batch.engine.state.health[0] = 0
+    assert sim.step(NOOP)[1] == pytest.approx(-10, abs=0.01)
+
+
+def test_info_is_whole():
+    start = FastResetCallback(["plains"], 0, start_time=18000, start_weather="rain")
+    texts = ["/give @p iron_pickaxe{Damage:9}", "/fill ~-1 ~-1 ~-1 ~1 ~4 ~1 stone hollow", "/give x"]
+    with pytest.warns(UserWarning, match="something is missing"):
+        sim = small_sim(start, CommandsCallback(texts), render_size=(64, 36))
+    _, info = sim.reset()
+    assert json.loads(json.dumps({k: v for k, v in info.items() if k != "pov"}))["health"] == 20
+    assert info["equipped_items"]["mainhand"] == {"type": "iron_pickaxe", "damage": 9, "maxDamage": 250}
+    assert info["equipped_items"]["head"] == {"type": "air", "damage": 0, "maxDamage": 0}
+    place = info["location_stats"]
+    assert (place["biome_id"], place["biome_rainfall"], place["is_raining"]) == (1, 0.4, True)
+    assert place["biome_temperature"] == 0.8 and not place["can_see_sky"] and place["sun_brightness"] < 0.3
+    assert place["sea_level"] == info["location_stats"]["sea_level"] > 20
+    assert len(info["command_errors"]) == 1 and info["food_level"] == 20
+    for event in ("use_item", "pickup", "break_item", "craft_item", "mine_block", "kill_entity", "custom"):
+        assert info[event]["whatever"] == 0
+    with pytest.warns(UserWarning, match="/gvie"):
+        info = sim.execute_cmd("/gvie @p stick")[3]
+    assert "did you mean 'give'" in info["command_errors"][1]
+    assert len(sim.reset()[1]["command_errors"]) == 1  # nothing stale
+
+
+def test_no_key_of_info_is_stale():
+    sim = small_sim(action_type="env")
+    sim.reset()
+    action = sim.noop_action() | {"voxels": np.array([-1, 1, -1, 1, -1, 1]), "mobs": np.array([-9, 9, -9, 9, -9, 9])}
+    info = sim.step(action)[4]
+    assert len(info["voxels"]) == 27 and info["mobs"] == []
+    assert "voxels" not in sim.step(sim.noop_action())[4]
+
+
+@pytest.mark.filterwarnings("ignore:.*no command")
+def test_chat_is_a_command_or_nothing():
+    sim = small_sim(action_type="env")
+    sim.reset()
+    for text, held in (("hello", "none"), ("/nonsense", "none"), ("/give @p stick", "stick")):
+        info = sim.step(sim.noop_action() | {"chat": text})[4]
+        assert info["inventory"][0]["type"] == held
+    envs = minestudio_envs.make_vec(lambda: small_sim(action_type="env"), 2)
+    envs.reset()
+    envs.step({"chat": ["", "/give @p apple"]})
+    assert envs.engine.state.inventory_item[:, 0].tolist() == [0, ITEM_ID["apple"]]
+
+
+def test_sky_light_of_the_day():
+    table = {6000: (1.0, 0), 12000: (0.70, 1), 13000: (0.26, 6), 18000: (0.2, 11)}
+    for ticks, (brightness, darker) in table.items():
+        assert views.sun_brightness(ticks, 0) == pytest.approx(brightness, abs=0.01)
+        assert views.sky_darkening(ticks, 0) == pytest.approx(darker, abs=1)
+    assert views.sun_brightness(6000, 1) == pytest.approx(0.75) and views.sky_darkening(6000, 2) == 5
+
+
+def test_camera_config_is_vpts_or_an_error():
+    assert small_sim(camera_config=CameraConfig()).camera_config.n_camera_bins == 11
+    for other in ({"camera_binsize": 1}, {"camera_quantization_scheme": "linear"}, {"camera_mu": 5}):
+        with pytest.raises(ValueError, match=r"only .* is supported"):
+            CameraConfig(**other)
+
+
+def test_agent_and_env_actions_translate_as_methods_of_the_sim():
+    sim = small_sim()
+    action = sim.agent_action_to_env_action({"buttons": np.array([289]), "camera": np.array([63])})
+    assert action["forward"] == 1 and action["camera"][1] == pytest.approx(3.2154, abs=1e-4)
+    assert sim.env_action_to_agent_action(action) == {"buttons": 289, "camera": 63}
+    sim.reset()
+    assert sim.step((np.array([0]), np.array([60])))[0]["image"].shape == (32, 32, 3)  # MineStudio's tuple
+
+
+def test_a_batch_goes_on_from_its_state_dict_and_packs_the_worlds():
+    def make():
+        return minestudio_envs.make_vec(
+            lambda: small_sim(
+                cows(2), Compose([PrevActionCallback(), JudgeResetCallback(9)], 1), JudgeResetCallback(12)
+            ),
+            2,
+            seed=4,
+        )
+
+    a, b = make(), make()
+    a.reset(), b.reset()
+    for action in random_actions(2, 7):
+        a.step(action)
+    saved = a.state_dict()
+    assert sum(x.nbytes for x in saved["engine"].values()) < 2**20 < a.engine.state.voxels.nbytes
+    b.load_state_dict(saved)
+    for action in random_actions(2, 20, seed=1):
+        x, y = a.step(action), b.step(action)
+        torch.testing.assert_close(x[0]["image"], y[0]["image"])
+        torch.testing.assert_close(x[1:4], y[1:4])
+    wrong = minestudio_envs.make_vec(lambda: small_sim(cows(2), world_size=64), 2)
+    with pytest.raises(ValueError, match="callbacks"):
+        wrong.load_state_dict(saved)

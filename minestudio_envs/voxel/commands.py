@@ -1,47 +1,29 @@
-"""Minecraft 1.16.5 commands, as far as the engine has what they act on.
+"""Minecraft 1.16.5's commands, as far as the engine has what they act on.
 
-``compile_command`` turns a command's text into one row of a program, a float64 array [P, ROW]: an opcode and its
-arguments. The engine runs a program at every reset, one row per tick, as MineStudio sends one command per tick.
+``compile_command`` turns a command's text into one row of a program (program.py), a list of ROW numbers: an opcode and
+its arguments. What 1.16.5 would refuse, or the engine does not have, raises CommandError, which says what to write.
 """
 
 import math
 import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from minestudio_envs.voxel.collision import is_free
+from minestudio_envs.voxel import game_data
+from minestudio_envs.voxel import program as rows
+from minestudio_envs.voxel.blocks import BLOCK_ID, BLOCK_NAME, BLOCKS, COLOURS, NAMED_BLOCK
 from minestudio_envs.voxel.errors import nearest
-from minestudio_envs.voxel.items import INVENTORY_SLOTS, ITEM_ID, STACK_SIZE
-from minestudio_envs.voxel.jit import device_function
-from minestudio_envs.voxel.mobs import spawn_mob
-from minestudio_envs.voxel.physics import place_player
-from minestudio_envs.voxel.randomness import STREAM_SUMMON, random_bits, to_unit
-from minestudio_envs.voxel.state import EFFECT_ID, MOB_ID
-
-ROW = 8
-(
-    NOTHING,
-    GIVE,  # item, count
-    EFFECT_GIVE,  # effect, ticks, amplifier
-    EFFECT_CLEAR,  # effect or -1
-    SUMMON,  # mob, bits of the axes that are relative to the player, x, y, z
-    SUMMON_RANGE,  # mob, x low, x high, z low, z high
-    TIME_SET,  # time of day
-    TIME_ADD,  # ticks
-    CLEAR,  # item or -1, most items
-    KILL_MOBS,  # mob or 0 = all
-    KILL_PLAYER,
-    TELEPORT,  # bits of the axes that are relative, x, y, z
-    SET_SLOT,  # slot, item, count
-) = range(13)
-
-MAIN_SLOTS = 36  # what /give fills
-SUMMON_HEIGHT = 3.0  # above the player's feet
-SUMMON_TRIES = 8
+from minestudio_envs.voxel.items import DURABILITY, INVENTORY_SLOTS, ITEM_ID, STACK_SIZE
+from minestudio_envs.voxel.program import ROW
+from minestudio_envs.voxel.state import EFFECT_ID, GAMERULE_ID, GAMERULES, MOB_ID, MOBS, WEATHERS
 
 TIMES = {"day": 1000, "noon": 6000, "night": 13000, "midnight": 18000}
 MAX_SECONDS, MAX_AMPLIFIER = 1_000_000, 255
 MAX_COORDINATE = 30_000_000
+WEATHER_TICKS = 6000  # of rain and thunder without a duration
+BABY_AGE = -24000
+EVERYWHERE = 1e9  # blocks
 
 # The 32 effects of Minecraft 1.16.5 in the order of the numeric ids that Minecraft used before 1.13.
 MINECRAFT_EFFECTS = (
@@ -51,23 +33,43 @@ MINECRAFT_EFFECTS = (
     *("glowing", "levitation", "luck", "unluck", "slow_falling", "conduit_power", "dolphins_grace", "bad_omen"),
     "hero_of_the_village",
 )
-KNOWN = ("give", "effect", "summon", "execute", "time", "clear", "kill", "tp", "teleport", "weather")
-PLAYER = ("@p", "@s", "@a")
+INSTANT_EFFECTS = {"instant_health", "instant_damage", "saturation"}  # their seconds are ticks
+# Game rules that change nothing here: there is nobody to tell, and no operator.
+SILENT_GAMERULES = (
+    *("announceAdvancements", "commandBlockOutput", "doImmediateRespawn", "doInsomnia", "doLimitedCrafting"),
+    *("doPatrolSpawning", "doTraderSpawning", "logAdminCommands", "maxCommandChainLength", "reducedDebugInfo"),
+    *("sendCommandFeedback", "showDeathMessages", "spectatorsGenerateChunks", "disableRaids", "doWardenSpawning"),
+)
+# States of blocks that are only another look of the same block.
+LOOKS = ("axis", "snowy", "persistent", "distance", "stage", "age", "facing", "north", "south", "east", "west", "up")
+LOOKS = (*LOOKS, "has_bottle", "unstable", "hinge")
+PLAIN_STATES = {"waterlogged": "false", "lit": "false", "layers": "1", "type": "single", "level": "0"}
+
+ARMOUR_SLOTS = {"feet": 36, "legs": 37, "chest": 38, "head": 39}
+SELECTOR = re.compile(r"@([a-z])(?:\[(.*)\])?")
+ALL_MOBS = sum(1 << kind for kind in range(1, len(MOBS)))
+EVERYTHING = rows.SELECT_PLAYER | rows.SELECT_ITEMS | rows.SELECT_ARROWS | ALL_MOBS
+ORDERS = {
+    "nearest": rows.NEAREST,
+    "furthest": rows.FURTHEST,
+    "random": rows.RANDOM,
+    "arbitrary": rows.ARBITRARY,
+}
 
 
 class CommandError(ValueError):
     """A command that Minecraft 1.16.5 would refuse, or that the engine does not have."""
 
 
-# TEXT TO PROGRAM
+# ROWS
 
 
-def compile_commands(commands) -> np.ndarray:
+def compile_commands(commands: Iterable[str]) -> np.ndarray:
     """A program float64 [len(commands), ROW] from command texts; raises CommandError at the first one it cannot run."""
     return np.array([compile_command(command) for command in commands], np.float64).reshape(-1, ROW)
 
 
-def summon_range(mob: str, number: int, range_x, range_z) -> np.ndarray:
+def summon_range(mob: str, number: int, range_x: Sequence[float], range_z: Sequence[float]) -> np.ndarray:
     """A program of ``number`` rows, each summoning one adult 3 blocks above the player's feet.
 
     The offsets are uniform in range_x = (low, high) and range_z, in blocks, drawn anew in every episode.
@@ -79,45 +81,59 @@ def summon_range(mob: str, number: int, range_x, range_z) -> np.ndarray:
             raise CommandError(f"summon_range: {name}={list(bounds)} must be [low, high] with low <= high")
         if max(map(abs, bounds)) > MAX_COORDINATE:
             raise CommandError(f"summon_range: {name}={list(bounds)} must be within {MAX_COORDINATE:,} blocks")
-    row = _row(SUMMON_RANGE, _known("mob", mob, MOB_ID, "summon_range"), *range_x, *range_z)
+    row = make_row(rows.SUMMON_RANGE, known("mob", mob, MOB_ID, "summon_range"), *range_x, *range_z)
     return np.array([row] * number, np.float64).reshape(-1, ROW)
 
 
-def set_slot(slot: int, item: str, count: int) -> list[float]:
-    """One row of a program that puts ``count`` items into inventory slot 0-40, whatever was there."""
+def set_slot(slot: int, item: str, count: int, damage: int = 0) -> list[float]:
+    """One row that puts ``count`` items into inventory slot 0-40, whatever was there."""
     name = f"inventory slot {slot}"
     if not 0 <= slot < INVENTORY_SLOTS:
         raise CommandError(f"{name} must be 0 to {INVENTORY_SLOTS - 1}")
-    kind = _known("item", item, ITEM_ID, name)
+    kind = known("item", item, ITEM_ID, name)
     if not 1 <= count <= STACK_SIZE[kind]:
         raise CommandError(f"{name}: {count} of {item} is not a stack of 1 to {STACK_SIZE[kind]}")
-    return _row(SET_SLOT, slot, kind, count)
+    return make_row(rows.SET_SLOT, slot, kind, count, damage)
+
+
+def draw_slot(
+    *, slot: int = -1, free: int = 0, order: int = 0, item: int = -1, low: int, high: int = -1, one: float = 0.0,
+    damage: int = 0, of: int = 1, active: int = 1, stream: int,
+) -> list[float]:  # fmt: skip
+    """One row that fills a slot with something random.
+
+    slot: -1 takes the ``order``-th drawn of the slots in the bits of ``free``. item: -1 is any. The quantity is uniform
+    in low ... high (-1: a whole stack), but 1 with chance ``one``. The row does something in ``active`` of ``of``
+    episodes; rows of one ``stream`` draw this together.
+    """
+    return make_row(rows.DRAW_SLOT, slot, free, order, item, low, high, one, damage, of, active, stream)
+
+
+def make_row(opcode: int, *arguments: float) -> list[float]:
+    row = [float(opcode), *(float(a) for a in arguments)]
+    assert len(row) < ROW
+    return row + [0.0] * (ROW - len(row))
+
+
+# TEXT TO ROWS
 
 
 def compile_command(command: str) -> list[float]:
     """One row of a program from one command, with or without the leading slash."""
-    words = _split(command)
+    return _compile(command, split_words(command), "at the player")
+
+
+def _compile(command: str, words: Sequence[str], origin) -> list[float]:
+    """``origin``: where ~ is, "at the player" or a place (bits, values) as /execute positioned gives it."""
     if not words:
         raise CommandError(f"{command!r}: empty command")
-    name, arguments = words[0], words[1:]
-    if name not in KNOWN:
-        raise CommandError(f"{command!r}: the engine has no command /{name}; {nearest(name, KNOWN)}")
-    compiler = {
-        "give": _give,
-        "effect": _effect,
-        "summon": _summon,
-        "execute": _execute,
-        "time": _time,
-        "clear": _clear,
-        "kill": _kill,
-        "tp": _teleport,
-        "teleport": _teleport,
-        "weather": _weather,
-    }[name]
-    return compiler(command, arguments)
+    name, arguments = words[0].removeprefix("minecraft:"), list(words[1:])
+    if name not in COMPILERS:
+        raise CommandError(f"{command!r}: the engine has no command /{name}; {nearest(name, COMPILERS)}")
+    return COMPILERS[name](command, arguments, origin)
 
 
-def _split(command: str) -> list[str]:
+def split_words(command: str) -> list[str]:
     """Words separated by spaces outside of brackets and quotes."""
     words, word, depth, quote = [], "", 0, ""
     for character in command.strip().removeprefix("/"):
@@ -140,18 +156,18 @@ def _split(command: str) -> list[str]:
     return [*words, word] if word else words
 
 
-def _row(opcode, *arguments) -> list[float]:
-    row = [float(opcode), *(float(a) for a in arguments)]
-    return row + [0.0] * (ROW - len(row))
+# WORDS
 
 
-def _known(what: str, name: str, ids: dict, command: str) -> int:
+def known(what: str, name: str, ids: Mapping[str, int], command: str) -> int:
     """The engine's id of a name with or without ``minecraft:``; the 'none' entries do not count."""
     short = name.removeprefix("minecraft:")
     names = [n for n in ids if n not in ("air", "none")]
     if short not in names:
         if what == "effect" and short in MINECRAFT_EFFECTS:
             raise CommandError(f"{command!r}: the engine does not have the effect {short}; it has {', '.join(names)}")
+        if what == "mob" and short in game_data.ENTITIES:
+            raise CommandError(f"{command!r}: the engine does not have the mob {short}; it has {', '.join(names)}")
         raise CommandError(f"{command!r}: the engine knows no {what} {name!r}; {nearest(short, names)}")
     return ids[short]
 
@@ -164,54 +180,208 @@ def _integer(command: str, what: str, text: str, low: int, high: int) -> int:
     return int(text)
 
 
-def _usage(command: str, arguments, least: int, most: int, usage: str):
+def _usage(command: str, arguments: Sequence[str], least: int, most: int, usage: str) -> None:
     if not least <= len(arguments) <= most:
         fault = "something is missing" if len(arguments) < least else f"{arguments[most]!r} is one word too many"
         raise CommandError(f"{command!r}: {fault}; write {usage}")
 
 
-def _who(command: str, text: str):
-    """The engine has one player: any selector of players is that one."""
-    if re.sub(r"\[.*\]$", "", text) not in PLAYER:
+def _options(command: str, text: str) -> list[tuple[str, str]]:
+    """``a=1,b={c=2}`` -> pairs, split outside of brackets."""
+    pairs, depth, part = [], 0, ""
+    for character in [*text, ","]:
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            if part.strip():
+                key, equals, value = part.partition("=")
+                if not equals:
+                    raise CommandError(f"{command!r}: {part.strip()!r} must be key=value")
+                pairs.append((key.strip(), value.strip()))
+            part = ""
+        else:
+            part += character
+    return pairs
+
+
+def select(command: str, text: str) -> list[float]:
+    """A selector -> its five columns: bits, least and greatest distance, most, order."""
+    match = SELECTOR.fullmatch(text)
+    if match is None or match[1] not in "psare":
+        raise CommandError(f"{command!r}: {text!r} is no selector; write @p (or @s, @a, @e[type=cow])")
+    entities = match[1] == "e"
+    bits = EVERYTHING if entities else rows.SELECT_PLAYER
+    low, high, most = 0.0, EVERYWHERE, 0
+    order = rows.ARBITRARY
+    for key, value in _options(command, match[2] or ""):
+        if key == "type":
+            unwanted, kind = value.startswith("!"), value.removeprefix("!").removeprefix("minecraft:")
+            if kind == "player":
+                chosen = rows.SELECT_PLAYER
+            elif kind == "item":
+                chosen = rows.SELECT_ITEMS
+            elif kind == "arrow":
+                chosen = rows.SELECT_ARROWS
+            elif kind == "experience_orb":
+                chosen = 0  # the engine has none
+            else:
+                chosen = 1 << known("mob", kind, MOB_ID, command)
+            bits &= ~chosen if unwanted else chosen
+        elif key == "distance":
+            bounds = re.fullmatch(r"(\d*\.?\d*?)(?:(\.\.)(\d*\.?\d*))?", value)
+            if bounds is None or not value.strip("."):
+                raise CommandError(f"{command!r}: distance={value}: write distance=..5, 2..5, 2.. or 5")
+            low = float(bounds[1] or 0)
+            high = float(bounds[3] or EVERYWHERE) if bounds[2] else low
+        elif key == "limit":
+            most = _integer(command, "limit", value, 1, 2**31 - 1)
+        elif key == "sort":
+            if value not in ORDERS:
+                raise CommandError(f"{command!r}: sort={value}: {nearest(value, ORDERS)}")
+            order = ORDERS[value]
+        else:
+            keys = ("type", "distance", "limit", "sort")
+            raise CommandError(f"{command!r}: a selector's {key}= is not supported; the engine has {', '.join(keys)}")
+    return [bits, low, high, min(most, 10**6), order]
+
+
+def _who(command: str, text: str) -> None:
+    """Where only the player will do: any selector of players is that one."""
+    bits = select(command, text)[0]
+    if bits != rows.SELECT_PLAYER:
         raise CommandError(f"{command!r}: {text!r} is no player selector; write @p (or @s, @a)")
 
 
-def _coordinates(command: str, words) -> tuple[int, list[float]]:
-    """Three words like ``~``, ``~1.5`` or ``64`` -> (bits of the relative axes, values)."""
+def _number(command: str, word: str, what: str = "coordinate") -> tuple[bool, float]:
+    """``~``, ``~1.5`` or ``64`` -> (relative, value)."""
+    number = word.removeprefix("~")
+    try:
+        value = float(number) if number else 0.0
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or (not word.startswith("~") and not number):
+        raise CommandError(f"{command!r}: {word!r} is no {what}; write a number, ~ or ~ with a number")
+    if abs(value) > MAX_COORDINATE:
+        raise CommandError(f"{command!r}: {word!r} is farther than Minecraft's limit of {MAX_COORDINATE:,}")
+    return word.startswith("~"), value
+
+
+def _place(command: str, words: Sequence[str], origin, block: bool = False) -> list[float]:
+    """Three words like ``~``, ``~1.5``, ``64`` or ``^ ^ ^2`` -> a place's columns: bits, x, y, z.
+
+    ``block``: of a block, whose whole numbers are not its middle.
+    """
+    local = [word.startswith("^") for word in words]
+    if any(local):
+        if not all(local):
+            raise CommandError(f"{command!r}: local coordinates (^) cannot be mixed with others; write ^ ^ ^1")
+        if origin != "at the player":
+            raise CommandError(f"{command!r}: local coordinates (^) behind 'positioned' are not supported; write ~")
+        return [rows.LOCAL, *(_number(command, "~" + word[1:])[1] for word in words)]
     bits, values = 0, []
     for axis, word in enumerate(words):
-        if word.startswith("^"):
-            raise CommandError(f"{command!r}: local coordinates (^) are not supported; write ~ or a number")
-        if word.startswith("~"):
+        relative, value = _number(command, word)
+        if relative and origin != "at the player":
+            if origin[0] & rows.LOCAL:
+                if value:
+                    raise CommandError(f"{command!r}: offsets from 'positioned ^' are not supported; write ~ ~ ~")
+                return list(origin)
+            bits |= int(origin[0]) & (1 << axis)
+            value += origin[1 + axis]
+        elif relative:
             bits |= 1 << axis
-        number = word.removeprefix("~")
-        try:
-            value = float(number) if number else 0.0
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise CommandError(f"{command!r}: {word!r} is no coordinate; write a number, ~ or ~ with a number")
-        if abs(value) > MAX_COORDINATE:
-            raise CommandError(f"{command!r}: {word!r} is farther than Minecraft's limit of {MAX_COORDINATE:,}")
-        if not word.startswith("~") and re.fullmatch(r"-?\d+", word) and axis != 1:
+        elif re.fullmatch(r"-?\d+", word) and axis != 1 and not block:
             value += 0.5  # whole numbers along x and z mean the middle of the block
         values.append(value)
-    return bits, values
+    return [bits, *values]
 
 
-def _without_nbt(text: str) -> str:
-    return text.split("{", 1)[0]
+def _nbt(command: str, text: str) -> dict[str, str]:
+    """``{Age:0,Color:3b}`` -> its keys with their values as text."""
+    text = text.strip()
+    if not (text.startswith("{") and text.endswith("}")):
+        raise CommandError(f"{command!r}: {text!r} is no NBT; write {{Key:value}}")
+    tags = {}
+    depth, part = 0, ""
+    for character in [*text[1:-1], ","]:
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            if part.strip():
+                key, colon, value = part.partition(":")
+                if not colon:
+                    raise CommandError(f"{command!r}: {part.strip()!r} must be Key:value")
+                tags[key.strip().strip('"')] = value.strip()
+            part = ""
+        else:
+            part += character
+    return tags
 
 
-def _give(command, arguments):
+def _tag(command: str, tags: Mapping[str, str], key: str, default: float = 0) -> float:
+    """A number among NBT tags, whose letter says its type: 3b, 20.0f."""
+    if key not in tags:
+        return default
+    match = re.fullmatch(r"(-?\d+(?:\.\d+)?)[bBsSlLfFdD]?", tags[key])
+    if match is None:
+        raise CommandError(f"{command!r}: {key}:{tags[key]} must be a number")
+    return float(match[1])
+
+
+def _item(command: str, text: str) -> tuple[int, int]:
+    """``minecraft:iron_sword{Damage:5}`` -> (item, damage)."""
+    name, brace, rest = text.partition("{")
+    item = known("item", name, ITEM_ID, command)
+    if not brace:
+        return item, 0
+    tags = _nbt(command, brace + rest)
+    harmless = ("display", "HideFlags", "RepairCost")
+    for key in tags:
+        if key not in ("Damage", *harmless):
+            raise CommandError(f"{command!r}: the engine's items have no {key}; they have Damage")
+    damage = int(_tag(command, tags, "Damage"))
+    if not 0 <= damage <= max(DURABILITY[item] - 1, 0):
+        raise CommandError(f"{command!r}: Damage:{damage}: {name} takes 0 to {max(DURABILITY[item] - 1, 0)}")
+    return item, damage
+
+
+def block_id(text: str, command: str) -> int:
+    """The engine's id of a block as 1.16.5 writes it, ``minecraft:wall_torch[facing=north]``."""
+    if "{" in text:
+        raise CommandError(f"{command!r}: the engine's blocks hold no data; write {text.partition('{')[0]!r}")
+    name, bracket, rest = text.removeprefix("minecraft:").partition("[")
+    if name in ("cave_air", "void_air"):
+        name = "air"
+    if name not in NAMED_BLOCK:
+        if name in game_data.BLOCKS:
+            close = nearest(name, [n for n in NAMED_BLOCK if n != "air"])
+            raise CommandError(f"{command!r}: the engine does not have the block {name!r} of Minecraft; {close}")
+        raise CommandError(f"{command!r}: there is no block {name!r}; {nearest(name, NAMED_BLOCK)}")
+    states = _options(command, rest.removesuffix("]")) if bracket else []
+    own = [block for block, block_name in zip(BLOCKS, BLOCK_NAME, strict=True) if block_name == name]
+    chosen = own[0]
+    for key, value in states:
+        matching = [block for block in own if f"[{key}={value}]" in block]
+        if matching:
+            chosen = matching[0]
+        elif any(f"[{key}=" in block for block in own):
+            values = [block.partition("=")[2].removesuffix("]") for block in own]
+            raise CommandError(f"{command!r}: {name} has no {key}={value}; {nearest(value, values)}")
+        elif key not in LOOKS and PLAIN_STATES.get(key) != value:
+            raise CommandError(f"{command!r}: the engine's {name} has no state {key}={value}; leave it out")
+    return BLOCK_ID[chosen]
+
+
+# COMMANDS
+
+
+def _give(command, arguments, origin):
     _usage(command, arguments, 2, 3, "/give @p <item> [count]")
     _who(command, arguments[0])
-    item = _known("item", _without_nbt(arguments[1]), ITEM_ID, command)
+    item, damage = _item(command, arguments[1])
     count = _integer(command, "the count", arguments[2], 1, 6400) if len(arguments) > 2 else 1
-    return _row(GIVE, item, count)
+    return make_row(rows.GIVE, item, count, damage)
 
 
-def _effect(command, arguments):
+def _effect(command, arguments, origin):
     usage = "/effect give @p <effect> [seconds] [amplifier] [true|false] or /effect clear @p [effect]"
     if arguments and arguments[0] not in ("give", "clear"):
         raise CommandError(
@@ -223,18 +393,23 @@ def _effect(command, arguments):
         _usage(command, arguments, 1, 3, usage)
         if len(arguments) > 1:
             _who(command, arguments[1])
-        return _row(EFFECT_CLEAR, _known("effect", arguments[2], EFFECT_ID, command) if len(arguments) > 2 else -1)
+        return make_row(
+            rows.EFFECT_CLEAR, known("effect", arguments[2], EFFECT_ID, command) if len(arguments) > 2 else -1
+        )
     _usage(command, arguments, 3, 6, usage)
     _who(command, arguments[1])
-    effect = _known("effect", arguments[2], EFFECT_ID, command)
-    seconds = _integer(command, "seconds", arguments[3], 1, MAX_SECONDS) if len(arguments) > 3 else 30
+    effect = known("effect", arguments[2], EFFECT_ID, command)
+    instant = INSTANT_EFFECTS & {arguments[2].removeprefix("minecraft:")}
+    seconds = 1 if instant else 30
+    if len(arguments) > 3:
+        seconds = _integer(command, "seconds", arguments[3], 1, MAX_SECONDS)
     amplifier = _integer(command, "the amplifier", arguments[4], 0, MAX_AMPLIFIER) if len(arguments) > 4 else 0
     if len(arguments) > 5 and arguments[5] not in ("true", "false"):
         raise CommandError(f"{command!r}: hideParticles must be true or false, not {arguments[5]!r}")
-    return _row(EFFECT_GIVE, effect, seconds * 20, amplifier)
+    return make_row(rows.EFFECT_GIVE, effect, seconds if instant else seconds * 20, amplifier)
 
 
-def _old_effect(command: str, arguments) -> str:
+def _old_effect(command: str, arguments: Sequence[str]) -> str:
     """What to say to the form of Minecraft before 1.13, ``/effect <who> <effect> ...``; '' if it is not that."""
     if not arguments[0].startswith("@") or len(arguments) < 2:
         return ""
@@ -251,193 +426,235 @@ def _old_effect(command: str, arguments) -> str:
     )
 
 
-def _summon(command, arguments):
+# NBT that a summoned mob may have without any difference here.
+SILENT_TAGS = ("PersistenceRequired", "Silent", "CustomName", "CustomNameVisible", "Tags", "OnGround", "Air", "Team")
+
+
+def _summon(command, arguments, origin):
     _usage(command, arguments, 1, 5, "/summon <entity> [<x> <y> <z>] [nbt]")
-    mob = _known("mob", arguments[0], MOB_ID, command)
+    tags = {}
     rest = arguments[1:]
     if rest and rest[-1].startswith("{"):
-        rest = rest[:-1]
+        tags, rest = _nbt(command, rest[-1]), rest[:-1]
     if len(rest) not in (0, 3):
         raise CommandError(f"{command!r}: a position has three coordinates; write /summon <entity> <x> <y> <z> [nbt]")
-    bits, values = _coordinates(command, rest) if rest else (7, [0.0, 0.0, 0.0])
-    return _row(SUMMON, mob, bits, *values)
+    place = _place(command, rest or ["~", "~", "~"], origin)
+    if arguments[0].removeprefix("minecraft:") == "item":
+        stack = _nbt(command, tags.get("Item", ""))
+        item, damage = _item(command, stack.get("id", "").strip("\"'"))
+        return make_row(rows.SUMMON_ITEM, item, _tag(command, stack, "Count", 1), damage, *place)
+    mob = known("mob", arguments[0], MOB_ID, command)
+    allowed = ["Age", "IsBaby", "Health"] + ["Color", "Sheared"] * (MOBS[mob] == "sheep")
+    for key in tags:
+        if key not in (*allowed, *SILENT_TAGS):
+            raise CommandError(f"{command!r}: the engine's {MOBS[mob]} has no {key}; {nearest(key, allowed)}")
+    age = _tag(command, tags, "Age") if not _tag(command, tags, "IsBaby") else BABY_AGE
+    variant = -1.0
+    if "Color" in tags or "Sheared" in tags:
+        colour = _tag(command, tags, "Color")
+        if not (colour == int(colour) and 0 <= colour < len(COLOURS)):
+            raise CommandError(f"{command!r}: Color:{tags['Color']} must be 0 to {len(COLOURS) - 1}")
+        variant = colour + (16 if _tag(command, tags, "Sheared") else 0)
+    health = _tag(command, tags, "Health")
+    if health < 0:
+        raise CommandError(f"{command!r}: Health:{tags['Health']} must not be negative")
+    return make_row(rows.SUMMON, mob, *place, age, variant, health)
 
 
-def _execute(command, arguments):
+def _execute(command, arguments, origin):
     usage = "/execute as @p at @p run <command>"
-    while len(arguments) >= 2 and arguments[0] in ("as", "at"):
-        _who(command, arguments[1])
-        arguments = arguments[2:]
-    if len(arguments) < 2 or arguments[0] != "run":
-        raise CommandError(f"{command!r}: only the branches 'as' and 'at' are supported; write {usage}")
-    return compile_command(" ".join(arguments[1:]))
+    while arguments and arguments[0] != "run":
+        branch = arguments[0]
+        if branch in ("as", "at") and len(arguments) > 1:
+            _who(command, arguments[1])
+            if branch == "at":
+                origin = "at the player"
+            arguments = arguments[2:]
+        elif branch == "positioned" and arguments[1:2] == ["as"] and len(arguments) > 2:
+            _who(command, arguments[2])
+            origin, arguments = "at the player", arguments[3:]
+        elif branch == "positioned" and len(arguments) > 3:
+            origin, arguments = _place(command, arguments[1:4], origin), arguments[4:]
+        elif branch == "in" and arguments[1:2] in (["minecraft:overworld"], ["overworld"]):
+            arguments = arguments[2:]
+        else:
+            raise CommandError(
+                f"{command!r}: {branch!r}: only the branches 'as', 'at' and 'positioned' are supported; write {usage}"
+            )
+    if len(arguments) < 2:
+        raise CommandError(f"{command!r}: something is missing; write {usage}")
+    return _compile(command, arguments[1:], origin)
 
 
-def _time(command, arguments):
-    usage = "/time set <number|day|noon|night|midnight> or /time add <number>"
+def _time(command, arguments, origin):
+    usage = "/time set <number|day|noon|night|midnight>, /time add <number> or /time query daytime"
     _usage(command, arguments, 2, 2, usage)
+    if arguments[0] == "query" and arguments[1] in ("daytime", "gametime", "day"):
+        return make_row(rows.NOTHING)
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([dst]?)", arguments[1])
     if arguments[0] == "set" and arguments[1] in TIMES:
-        return _row(TIME_SET, TIMES[arguments[1]])
+        return make_row(rows.TIME_SET, TIMES[arguments[1]])
     if arguments[0] not in ("set", "add") or match is None:
         raise CommandError(f"{command!r}: {' '.join(arguments)!r} is not understood; write {usage}")
     ticks = round(float(match[1]) * {"d": 24000, "s": 20, "t": 1, "": 1}[match[2]])
-    return _row(TIME_SET if arguments[0] == "set" else TIME_ADD, ticks % 24000)
+    return make_row(rows.TIME_SET if arguments[0] == "set" else rows.TIME_ADD, ticks % 24000)
 
 
-def _clear(command, arguments):
+def _clear(command, arguments, origin):
     _usage(command, arguments, 0, 3, "/clear [@p] [item] [most]")
     if arguments:
         _who(command, arguments[0])
-    item = _known("item", _without_nbt(arguments[1]), ITEM_ID, command) if len(arguments) > 1 else -1
+    item = _item(command, arguments[1])[0] if len(arguments) > 1 else -1
     most = _integer(command, "the count", arguments[2], 0, 2**31 - 1) if len(arguments) > 2 else 2**31 - 1
-    return _row(CLEAR, item, most)
+    return make_row(rows.CLEAR, item, most)
 
 
-def _kill(command, arguments):
-    usage = "/kill, /kill @p, /kill @e[type=cow] or /kill @e[type=!player]"
-    _usage(command, arguments, 0, 1, usage)
-    if not arguments or arguments[0] in PLAYER:
-        return _row(KILL_PLAYER)
-    match = re.fullmatch(r"@e\[\s*type\s*=\s*(!?)\s*([\w:]+)\s*\]", arguments[0])
-    if match is None:
-        raise CommandError(f"{command!r}: {arguments[0]!r} is not supported; write {usage}")
-    kind = match[2].removeprefix("minecraft:")
-    if match[1]:
-        if kind != "player":
-            raise CommandError(f"{command!r}: only type=!player can be excluded; write {usage}")
-        return _row(KILL_MOBS, 0)
-    if kind == "player":
-        return _row(KILL_PLAYER)
-    if kind in ("item", "experience_orb"):
-        return _row(NOTHING)  # the engine has none lying about
-    return _row(KILL_MOBS, _known("mob", kind, MOB_ID, command))
+def _kill(command, arguments, origin):
+    _usage(command, arguments, 0, 1, "/kill, /kill @p, /kill @e[type=cow] or /kill @e[type=!player]")
+    return make_row(rows.KILL, *select(command, arguments[0] if arguments else "@s"))
 
 
-def _teleport(command, arguments):
-    usage = "/tp [@p] <x> <y> <z>"
-    named = bool(arguments) and arguments[0].startswith("@")
-    _usage(command, arguments, 3 + named, 3 + named, usage)
-    if named:
-        _who(command, arguments[0])
-    bits, values = _coordinates(command, arguments[-3:])
-    return _row(TELEPORT, bits, *values)
+def _teleport(command, arguments, origin):
+    usage = "/tp [@p] <x> <y> <z> [<yaw> <pitch>]"
+    who = arguments.pop(0) if arguments and arguments[0].startswith("@") else "@s"
+    if arguments and (arguments[0].startswith("@") or "facing" in arguments):
+        raise CommandError(f"{command!r}: only places with coordinates are supported; write {usage}")
+    _usage(command, arguments, 3, 5, usage)
+    selection = select(command, who)
+    if selection[3] > 1:
+        raise CommandError(f"{command!r}: {who!r}: a limit other than 1 is not supported here; write limit=1")
+    place = _place(command, arguments[:3], origin)
+    if len(arguments) == 3:
+        return make_row(rows.TELEPORT, *selection, *place)
+    if len(arguments) == 4:
+        raise CommandError(f"{command!r}: something is missing; write {usage}")
+    if selection[0] != rows.SELECT_PLAYER:
+        raise CommandError(f"{command!r}: only the player can be turned; write {usage}")
+    (relative_yaw, yaw), (relative_pitch, pitch) = (_number(command, word, "angle") for word in arguments[3:])
+    return make_row(rows.TELEPORT, *selection, *place, 1 | relative_yaw << 1 | relative_pitch << 2, yaw, pitch)
 
 
-def _weather(command, arguments):
-    _usage(command, arguments, 1, 2, "/weather clear")
-    if arguments[0] != "clear":
-        raise CommandError(f"{command!r}: the engine has no {arguments[0]}; its weather is always clear")
-    return _row(NOTHING)
+def _weather(command, arguments, origin):
+    _usage(command, arguments, 1, 2, "/weather clear|rain|thunder [seconds]")
+    if arguments[0] not in WEATHERS:
+        raise CommandError(f"{command!r}: there is no weather {arguments[0]!r}; {nearest(arguments[0], WEATHERS)}")
+    kind = WEATHERS.index(arguments[0])
+    ticks = WEATHER_TICKS if kind else 0
+    if len(arguments) > 1:
+        ticks = 20 * _integer(command, "seconds", arguments[1], 0, MAX_SECONDS)
+    return make_row(rows.WEATHER, kind, ticks)
 
 
-# PROGRAM TO STATE
+def slot_number(text: str, command: str) -> int:
+    """A slot as /replaceitem names it -> its number, IN_HAND for the selected one."""
+    if text in ("weapon", "weapon.mainhand"):
+        return rows.IN_HAND
+    if text == "weapon.offhand":
+        return 40
+    part, _, number = text.partition(".")
+    if part == "armor" and number in ARMOUR_SLOTS:
+        return ARMOUR_SLOTS[number]
+    first, count = {"hotbar": (0, 9), "inventory": (9, 27), "container": (0, 36)}.get(part, (0, 0))
+    if number.isdigit() and int(number) < count:
+        return first + int(number)
+    names = ["weapon.mainhand", "weapon.offhand", *(f"armor.{name}" for name in ARMOUR_SLOTS)]
+    names += [f"hotbar.{i}" for i in range(9)] + [f"inventory.{i}" for i in range(27)]
+    close = nearest(text, names) if count == 0 else f"{part} goes from 0 to {count - 1}"
+    if close.startswith("known"):
+        close = "known: weapon.mainhand, weapon.offhand, armor.head ..., hotbar.0 ..., inventory.0 ..., container.0 ..."
+    raise CommandError(f"{command!r}: there is no slot {text!r}; {close}")
 
 
-@device_function
-def give(state, n, tables, item, count):
-    """Adds items to stacks of the same kind, then to empty slots; what has no room is lost."""
-    size = tables.stack_size[item]
-    for empty in range(2):
-        for slot in range(MAIN_SLOTS):
-            if count > 0 and state.player[n].inventory_item[slot] == (0 if empty else item):
-                added = min(count, size - (0 if empty else state.player[n].inventory_count[slot]))
-                if added > 0:
-                    state.player[n].inventory_item[slot] = item
-                    state.player[n].inventory_count[slot] += added
-                    count -= added
+def _replaceitem(command, arguments, origin):
+    usage = "/replaceitem entity @p <slot> <item> [count]"
+    if arguments and arguments[0] != "entity":
+        raise CommandError(f"{command!r}: only entities can be given items; write {usage}")
+    _usage(command, arguments, 4, 5, usage)
+    _who(command, arguments[1])
+    slot = slot_number(arguments[2], command)
+    if arguments[3].removeprefix("minecraft:") == "air":
+        return make_row(rows.SET_SLOT, slot, 0, 0, 0)
+    item, damage = _item(command, arguments[3])
+    count = _integer(command, "the count", arguments[4], 1, 64) if len(arguments) > 4 else 1
+    return make_row(rows.SET_SLOT, slot, item, count, damage)
 
 
-@device_function
-def summon_near(state, n, tables, row, kind, x_low, x_high, z_low, z_high):
-    """Summons a mob above a uniformly drawn spot, where it fits: a few draws, then upwards from the last one."""
-    half, height = tables.mob_width[kind] / 2.0, tables.mob_height[kind]
-    x, y, z = 0.0, 0.0, 0.0
-    for attempt in range(SUMMON_TRIES):
-        stream = STREAM_SUMMON + row * 2 * SUMMON_TRIES + 2 * attempt
-        u = to_unit(random_bits(state.world[n].key, state.world[n].episode, state.world[n].tick, stream))
-        v = to_unit(random_bits(state.world[n].key, state.world[n].episode, state.world[n].tick, stream + 1))
-        x = state.player[n].position[0] + x_low + (x_high - x_low) * u
-        z = state.player[n].position[2] + z_low + (z_high - z_low) * v
-        y = state.player[n].position[1] + SUMMON_HEIGHT
-        if is_free(state.voxels, n, tables.block_height, x - half, x + half, y, y + height, z - half, z + half):
-            break
-    lift(state, n, tables, kind, x, y, z, row)
+def _setblock(command, arguments, origin):
+    _usage(command, arguments, 4, 5, "/setblock <x> <y> <z> <block> [destroy|keep|replace]")
+    modes = {"replace": rows.REPLACE, "keep": rows.KEEP, "destroy": rows.DESTROY}
+    mode = arguments[4] if len(arguments) > 4 else "replace"
+    if mode not in modes:
+        raise CommandError(f"{command!r}: {mode!r} is no way to set a block; {nearest(mode, modes)}")
+    place = _place(command, arguments[:3], origin, block=True)
+    return make_row(rows.SET_BLOCK, block_id(arguments[3], command), modes[mode], *place)
 
 
-@device_function
-def lift(state, n, tables, kind, x, y, z, row):
-    """Summons a mob at (x, y, z), or at the first free height above it."""
-    half, height = tables.mob_width[kind] / 2.0, tables.mob_height[kind]
-    y = max(y, 0.0)  # nothing is free below the world
-    while not is_free(state.voxels, n, tables.block_height, x - half, x + half, y, y + height, z - half, z + half):
-        y = math.floor(y) + 1.0
-    bits = random_bits(state.world[n].key, state.world[n].episode, state.world[n].tick, STREAM_SUMMON + (1 << 15) + row)
-    spawn_mob(state, n, tables, kind, x, y, z, bits)
+def _fill(command, arguments, origin):
+    usage = "/fill <x1> <y1> <z1> <x2> <y2> <z2> <block> [replace [block]|keep|hollow|outline|destroy]"
+    _usage(command, arguments, 7, 9, usage)
+    modes = {
+        "replace": rows.REPLACE,
+        "keep": rows.KEEP,
+        "destroy": rows.DESTROY,
+        "hollow": rows.HOLLOW,
+        "outline": rows.OUTLINE,
+    }
+    mode = arguments[7] if len(arguments) > 7 else "replace"
+    if mode not in modes:
+        raise CommandError(f"{command!r}: {mode!r} is no way to fill; {nearest(mode, modes)}")
+    if len(arguments) > 8 and mode != "replace":
+        raise CommandError(f"{command!r}: {arguments[8]!r} is one word too many; write {usage}")
+    only = block_id(arguments[8], command) if len(arguments) > 8 else -1
+    low, high = (_place(command, arguments[i : i + 3], origin, block=True) for i in (0, 3))
+    if low[0] != high[0] or low[0] & rows.LOCAL:
+        raise CommandError(f"{command!r}: along each axis both corners must be relative (~) or both absolute")
+    volume = math.prod(math.floor(abs(a - b)) + 1 for a, b in zip(low[1:], high[1:], strict=True))
+    if volume > rows.MAX_FILL:
+        raise CommandError(f"{command!r}: {volume:,} blocks are more than Minecraft's limit of {rows.MAX_FILL:,}")
+    return make_row(rows.FILL, block_id(arguments[6], command), modes[mode], only, *low, *high)
 
 
-@device_function
-def execute(state, n, tables, program, row):
-    """Runs row ``row`` of a program in environment ``n``."""
-    opcode, a, b = int(program[row, 0]), program[row, 1], program[row, 2]
-    if opcode == GIVE:
-        give(state, n, tables, int(a), int(b))
-    elif opcode == EFFECT_GIVE:
-        effect = int(a)
-        # a stronger effect replaces a weaker one, an equal one is only ever prolonged
-        weaker = (
-            state.player[n].effect_ticks[effect] > 0 and int(program[row, 3]) < state.player[n].effect_amplifier[effect]
-        )
-        same = (
-            state.player[n].effect_ticks[effect] > 0
-            and int(program[row, 3]) == state.player[n].effect_amplifier[effect]
-        )
-        if not weaker:
-            state.player[n].effect_ticks[effect] = max(int(b), state.player[n].effect_ticks[effect] if same else 0)
-            state.player[n].effect_amplifier[effect] = int(program[row, 3])
-    elif opcode == EFFECT_CLEAR:
-        for effect in range(len(state.player[n].effect_ticks)):
-            if int(a) < 0 or int(a) == effect:
-                state.player[n].effect_ticks[effect] = 0
-    elif opcode == SUMMON:
-        x, y, z = program[row, 3], program[row, 4], program[row, 5]
-        if int(b) & 1:
-            x += state.player[n].position[0]
-        if int(b) & 2:
-            y += state.player[n].position[1]
-        if int(b) & 4:
-            z += state.player[n].position[2]
-        lift(state, n, tables, int(a), x, y, z, row)
-    elif opcode == SUMMON_RANGE:
-        summon_near(state, n, tables, row, int(a), b, program[row, 3], program[row, 4], program[row, 5])
-    elif opcode == TIME_SET:
-        state.world[n].time_of_day = int(a) % 24000
-    elif opcode == TIME_ADD:
-        state.world[n].time_of_day = (state.world[n].time_of_day + int(a)) % 24000
-    elif opcode == CLEAR:
-        left = int(b)
-        for slot in range(INVENTORY_SLOTS):
-            if left > 0 and (int(a) < 0 or state.player[n].inventory_item[slot] == int(a)):
-                taken = min(left, state.player[n].inventory_count[slot])
-                left -= taken
-                state.player[n].inventory_count[slot] -= taken
-                if state.player[n].inventory_count[slot] == 0:
-                    state.player[n].inventory_item[slot] = 0
-    elif opcode == KILL_MOBS:
-        for m in range(state.mobs.shape[1]):
-            if state.mobs[n, m].kind != 0 and (int(a) == 0 or state.mobs[n, m].kind == int(a)):
-                state.mobs[n, m].health = 0.0
-    elif opcode == KILL_PLAYER:
-        state.player[n].health = 0.0
-    elif opcode == TELEPORT:
-        x, y, z = program[row, 2], program[row, 3], program[row, 4]
-        if int(a) & 1:
-            x += state.player[n].position[0]
-        if int(a) & 2:
-            y += state.player[n].position[1]
-        if int(a) & 4:
-            z += state.player[n].position[2]
-        place_player(state, n, x, y, z)
-    elif opcode == SET_SLOT:
-        state.player[n].inventory_item[int(a)] = int(b)
-        state.player[n].inventory_count[int(a)] = int(program[row, 3])
+def _gamerule(command, arguments, origin):
+    _usage(command, arguments, 1, 2, "/gamerule <rule> [value]")
+    rule = arguments[0]
+    if rule in SILENT_GAMERULES or (rule in GAMERULES and len(arguments) == 1):
+        return make_row(rows.NOTHING)
+    if rule not in GAMERULES:
+        raise CommandError(f"{command!r}: the engine has no game rule {rule!r}; {nearest(rule, GAMERULES)}")
+    if rule == "randomTickSpeed":
+        return make_row(rows.GAMERULE, GAMERULE_ID[rule], _integer(command, rule, arguments[1], 0, 4096))
+    if arguments[1] not in ("true", "false"):
+        raise CommandError(f"{command!r}: {rule} must be true or false, not {arguments[1]!r}")
+    return make_row(rows.GAMERULE, GAMERULE_ID[rule], arguments[1] == "true")
+
+
+def _fixed(name: str, value: str, instead: str):
+    """A command for a setting that the engine has only one of."""
+
+    def compiler(command, arguments, origin):
+        _usage(command, arguments, 1, 2, f"/{name} {value}")
+        if arguments[0] != value:
+            raise CommandError(f"{command!r}: the engine's {name} is always {value}{instead}")
+        return make_row(rows.NOTHING)
+
+    return compiler
+
+
+COMPILERS = {
+    "give": _give,
+    "effect": _effect,
+    "summon": _summon,
+    "execute": _execute,
+    "time": _time,
+    "clear": _clear,
+    "kill": _kill,
+    "tp": _teleport,
+    "teleport": _teleport,
+    "weather": _weather,
+    "replaceitem": _replaceitem,
+    "setblock": _setblock,
+    "fill": _fill,
+    "gamerule": _gamerule,
+    "difficulty": _fixed("difficulty", "hard", "; /gamerule doMobSpawning false keeps monsters away"),
+    "gamemode": _fixed("gamemode", "survival", ""),
+}

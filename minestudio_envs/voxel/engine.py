@@ -18,7 +18,6 @@ from numba import njit, prange
 from numba.core.event import Listener, install_listener
 
 from minestudio_envs.voxel.combat import act
-from minestudio_envs.voxel.commands import ROW, execute
 from minestudio_envs.voxel.drops import tick_drops
 from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.inventory import throw_from
@@ -32,6 +31,19 @@ from minestudio_envs.voxel.physics import (
     select_hotbar,
     tick_body,
     turn_camera,
+)
+from minestudio_envs.voxel.program import (
+    CONDITION,
+    START_BIOMES,
+    START_CONDITION,
+    START_KEY,
+    START_RANGE,
+    START_SEEDED,
+    START_TIME,
+    START_WEATHER,
+    execute,
+    holds,
+    make_script,
 )
 from minestudio_envs.voxel.projectiles import tick_arrows
 from minestudio_envs.voxel.renderer import build_assets, render
@@ -52,11 +64,16 @@ numba.config.PARFOR_MAX_TUPLE_SIZE = max(numba.config.PARFOR_MAX_TUPLE_SIZE, 256
 DRAWING = (  # modules that the tick does not depend on
     *("renderer", "view", "block_rays", "cutouts", "parts", "marks", "textures", "sprites", "shapes", "hud", "models"),
 )
-DAYLIGHT_CYCLE = GAMERULE_ID["doDaylightCycle"]
+PLAIN = ("commands", "errors")  # without anything that is compiled
+DAYLIGHT_CYCLE, WEATHER_CYCLE = GAMERULE_ID["doDaylightCycle"], GAMERULE_ID["doWeatherCycle"]
 ANIMAL_GROUPS = 8  # in a new world, where its slots for mobs and its grass let them be
-HOLD = 2  # in `reset`: leave the environment as it is
+# What a step does to an environment, in `reset`.
+TICK, RESET = 0, 1
+HOLD = 2  # leave it as it is
+EXECUTE = 3  # run the program and no tick
+GO_ON = 4  # a new episode in the old world
 # Taken at import: what is compiled later is the source as it was then.
-TICK_FINGERPRINT, RENDER_FINGERPRINT = source_fingerprint(without=DRAWING), source_fingerprint()
+TICK_FINGERPRINT, RENDER_FINGERPRINT = source_fingerprint((*DRAWING, *PLAIN)), source_fingerprint(PLAIN)
 COMPILE_SECONDS = {"tick": 30, "render": 20}  # of the kernels, on one 2.6 GHz core
 
 
@@ -90,22 +107,40 @@ def tick(state, n, tables, pressed, camera, idle):
     state.world[n].tick += 1
     if state.world[n].gamerule[DAYLIGHT_CYCLE]:
         state.world[n].time_of_day = (state.world[n].time_of_day + 1) % 24000
+    if state.world[n].weather_ticks > 0 and state.world[n].gamerule[WEATHER_CYCLE]:
+        state.world[n].weather_ticks -= 1
+        if state.world[n].weather_ticks == 0:
+            state.world[n].weather = 0
 
 
 @device_function
-def begin_episode(state, n, tables, settings):
+def begin_episode(state, n, tables, script, settings):
     """A new world for the next episode, with the player on it and every counter at zero."""
     state.world[n].episode += 1
     state.world[n].tick = 0
-    state.world[n].time_of_day = settings[2]
-    state.world[n].weather = state.world[n].weather_ticks = 0
+    key, episode = state.world[n].key, state.world[n].episode
+    world_key, world_episode = key, episode
+    teleport_range, start_time, biomes, weather = settings[1], settings[2], settings[3], 0
+    for i in range(script.starts.shape[0]):
+        if holds(state.world, n, script.conditions, script.starts[i, START_CONDITION]):
+            teleport_range, start_time = script.starts[i, START_RANGE], script.starts[i, START_TIME]
+            weather = script.starts[i, START_WEATHER]
+            biomes = script.starts[i, START_BIOMES] if script.starts[i, START_BIOMES] else settings[3]
+            world_key, world_episode = key, episode
+            if script.starts[i, START_SEEDED]:
+                world_key, world_episode = script.starts[i, START_KEY], 0
+    state.world[n].time_of_day = start_time
+    state.world[n].weather = weather
+    state.world[n].weather_ticks = 0
     for rule in range(len(state.world[n].gamerule)):
         state.world[n].gamerule[rule] = tables.gamerule[rule]
     state.world[n].pending_updates = 0
     for i in range(state.updates.shape[1]):
         state.updates[n, i].place = 0
         state.updates[n, i].tick = 0
-    generate(state, n, settings)
+    state.world[n].key, state.world[n].episode = world_key, world_episode
+    generate(state, n, teleport_range, biomes)
+    state.world[n].key, state.world[n].episode = key, episode
     clear_player(state, n)
     for button in range(NUM_BUTTONS):
         state.player[n].pressed[button] = 0
@@ -131,34 +166,43 @@ def begin_episode(state, n, tables, settings):
 
 
 @inlined_function
-def advance(state, n, tables, program, settings, pressed, camera, reset):
-    """One step of environment ``n``: a tick (``reset[n]`` 0), all that a reset consists of (1), or nothing (2).
+def advance(state, n, tables, script, settings, pressed, camera, reset):
+    """One step of environment ``n``: a tick, all that a reset consists of, or less, as ``reset[n]`` says.
 
-    ``settings`` int64 [4 + B]: empty_frames, teleport_range, start_time, groups of animals, the biomes to begin in.
-    The last rows of ``pressed`` and ``camera`` belong to no environment: they are the no-op that a reset's ticks run
-    with.
+    ``settings`` int64 [5]: empty_frames, teleport_range, start_time, bits of the biomes to begin in, groups of animals.
+    The last rows of ``pressed`` and ``camera`` belong to no environment: they are the no-op of a reset's ticks.
     """
     ticks, action, first_row = 1, n, 1
-    if reset[n] == HOLD:
+    mode = reset[n]
+    if mode == HOLD:
         ticks = 0
-    elif reset[n]:
-        begin_episode(state, n, tables, settings)
-        populate(state, n, tables, settings[3])
+    elif mode == EXECUTE:
+        first_row, ticks = 0, script.program.shape[0]
+    elif mode != TICK:
+        if mode == GO_ON:
+            state.world[n].episode += 1
+        else:
+            begin_episode(state, n, tables, script, settings)
+            populate(state, n, tables, settings[4])
         first_row = settings[0]
-        ticks, action = first_row + program.shape[0], pressed.shape[0] - 1
+        ticks, action = first_row + script.program.shape[0], pressed.shape[0] - 1
     for i in range(ticks):
         if i >= first_row:
-            execute(state, n, tables, program, i - first_row)
-        tick(state, n, tables, pressed[action], camera[action], pressed[pressed.shape[0] - 1])
+            row = i - first_row
+            if not holds(state.world, n, script.conditions, int(script.program[row, CONDITION])):
+                continue
+            execute(state, n, tables, script.program, row)
+        if mode != EXECUTE:
+            tick(state, n, tables, pressed[action], camera[action], pressed[pressed.shape[0] - 1])
 
 
 def _build_tick(fingerprint):
     @njit(parallel=True, cache=True, **OPTIONS)
-    def tick_all(state, tables, program, settings, pressed, camera, reset):
+    def tick_all(state, tables, script, settings, pressed, camera, reset):
         fingerprint  # noqa: B018  (part of the cache's key)
         for i in prange(reset.shape[0]):
             n = np.int64(i)  # numba's loop index is unsigned, and unsigned with signed makes a float
-            advance(state, n, tables, program, settings, pressed, camera, reset)
+            advance(state, n, tables, script, settings, pressed, camera, reset)
 
     return tick_all
 
@@ -215,8 +259,9 @@ def build_kernel(name):
 class VoxelEngine:
     """``num_envs`` worlds that step together.
 
-    ``program``: float64 [P, ROW] from commands.compile_commands, run at every reset. ``empty_frames``: no-op ticks
-    after a reset's world is made. ``teleport_range``: the player's x and z are uniform within half of it.
+    ``program``: float64 [P, ROW] from commands.compile_commands, run at every reset; ``conditions`` and ``starts``: see
+    program.Script; without ``starts`` every episode has ``teleport_range`` and ``start_time``. ``empty_frames``: no-op
+    ticks after a reset's world is made. ``teleport_range``: the player's x and z are uniform within half of it.
     ``start_time``: of the day, 0-23999. ``animals``: whether a new world has groups of animals.
     ``width``, ``height``: of the pictures, in pixels; None = never draws.
     """
@@ -228,6 +273,8 @@ class VoxelEngine:
         height: int | None = None,
         *,
         program: np.ndarray | None = None,
+        conditions: np.ndarray | None = None,
+        starts: np.ndarray | None = None,
         max_mobs: int = 16,
         empty_frames: int = 20,
         teleport_range: int = 0,
@@ -255,12 +302,10 @@ class VoxelEngine:
         self.arrays = allocate(num_envs, max_mobs, world_size, world_height)  # what the kernels take
         self.state = SimpleNamespace(**views(self.arrays))  # the same memory, field by field: [N, ...]
         self.tables = build_tables()
-        self.program = np.zeros((0, ROW)) if program is None else np.ascontiguousarray(program, np.float64)
-        if self.program.ndim != 2 or self.program.shape[1] != ROW:
-            raise ValueError(f"program must be [P, {ROW}], not {list(self.program.shape)}")
+        self.script = make_script(program, conditions, starts)
+        begin_in = sum({1 << BIOMES.index(biome) for biome in biomes})
         groups = ANIMAL_GROUPS if animals else 0
-        begin_in = [BIOMES.index(biome) for biome in biomes]
-        self.settings = np.array([empty_frames, teleport_range, start_time % 24000, groups, *begin_in], np.int64)
+        self.settings = np.array([empty_frames, teleport_range, start_time % 24000, begin_in, groups], np.int64)
         # one row more than environments: the no-op
         self._pressed = np.zeros((num_envs + 1, NUM_BUTTONS), np.uint8)
         self._camera = np.zeros((num_envs + 1, 2), np.float32)
@@ -277,13 +322,20 @@ class VoxelEngine:
     def tick(self, pressed: np.ndarray, camera: np.ndarray, reset: np.ndarray) -> None:
         """``step`` without pictures."""
         self._take(pressed, camera, reset)
-        _run("tick", self.arrays, self.tables, self.program, self.settings, self._pressed, self._camera, self._reset)
+        _run("tick", self.arrays, self.tables, self.script, self.settings, self._pressed, self._camera, self._reset)
+
+    def execute(self, program: np.ndarray, chosen: np.ndarray) -> None:
+        """Runs a program in the environments of ``chosen``, bool [N], now: it takes no tick."""
+        self._reset[:] = np.where(chosen, EXECUTE, HOLD)
+        script = make_script(program, self.script.conditions)
+        _run("tick", self.arrays, self.tables, script, self.settings, self._pressed, self._camera, self._reset)
 
     def step(self, pressed: np.ndarray, camera: np.ndarray, reset: np.ndarray, image: np.ndarray) -> None:
         """One step of every environment, then its picture.
 
         ``pressed``: [N, 20] buttons held in this tick. ``camera``: [N, 2] degrees down and right. ``reset``: [N],
-        where true a new episode begins instead and the action is ignored. ``image``: uint8 [N, H, W, 3], written.
+        where true a new episode begins instead and the action is ignored (GO_ON: in the old world; HOLD: nothing
+        happens). ``image``: uint8 [N, H, W, 3], written.
         """
         self._check(image)
         self.tick(pressed, camera, reset)
@@ -321,16 +373,17 @@ class VoxelEngine:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all arrays of the state, by name; with the constructor's arguments they are the whole engine."""
-        return {name: array.copy() for name, array in vars(self.state).items()}
+        return {name: array.copy() for name, array in vars(self.state).items() if name != "scratch"}
 
     def restore(self, snapshot: dict[str, np.ndarray]) -> None:
         """Takes the state back from ``snapshot``; raises ValueError if it is of another shape of engine."""
-        for name, array in vars(self.state).items():
+        arrays = {name: array for name, array in vars(self.state).items() if name != "scratch"}
+        for name, array in arrays.items():
             if name not in snapshot:
                 raise ValueError(f"the snapshot lacks {name!r}: it was written by another version of the engine")
             if snapshot[name].shape != array.shape:
                 raise ValueError(f"snapshot[{name!r}] is {snapshot[name].shape}, this engine needs {array.shape}")
-        for name, array in vars(self.state).items():
+        for name, array in arrays.items():
             array[...] = snapshot[name]
 
     def _take(self, pressed, camera, reset):

@@ -19,11 +19,13 @@ STREAM_MOB = 5 << 16
 STREAM_NATURAL_SPAWN = 20 << 16
 STREAM_ARROW = 21 << 16
 STREAM_LOOT, STREAM_THROW, STREAM_EAT = 32 << 16, 33 << 16, 34 << 16
+STREAM_COMMAND = 40 << 16  # commands and callbacks' rows of a reset
+STREAM_CALLBACK = 41 << 16  # what callbacks draw once in an episode
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
-_U30, _U27, _U31, _U40 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(40)
+_U27, _U30, _U31, _U33, _U40 = (np.uint64(shift) for shift in (27, 30, 31, 33, 40))
 _TO_UNIT = np.float32(2.0**-24)
 
 
@@ -75,6 +77,12 @@ def uniform(key, episode, tick, stream):
 def draw(bits, which):
     """The ``which``-th (0-3) of the four numbers in [0, 1) that 64 random bits hold."""
     return float((bits >> np.uint64(16 * which)) & np.uint64(0xFFFF)) * 2.0**-16
+
+
+@njit(inline="always")
+def random_index(bits, count):
+    """uint64 bits -> int64 in [0, count)."""
+    return np.int64(bits >> _U33) % np.int64(count)
 
 
 def environment_key(seed: int, index: int) -> int:

@@ -32,7 +32,7 @@ from minestudio_envs.voxel.light import light_world
 from minestudio_envs.voxel.noise import corners, torus_offset
 from minestudio_envs.voxel.physics import place_player
 from minestudio_envs.voxel.plants import choose_plant, grow_plants, grow_pumpkins, grow_trees
-from minestudio_envs.voxel.randomness import STREAM_SPAWN, STREAM_WORLD, hash2, mix, to_unit
+from minestudio_envs.voxel.randomness import STREAM_SPAWN, STREAM_WORLD, hash2, mix, random_index, to_unit
 from minestudio_envs.voxel.underground import CHUNK, carve_caves, place_ores
 
 __all__ = ["BIOMES", "NOISE_TILE", "generate"]
@@ -48,7 +48,6 @@ ISLET = 2.2  # the ground at the spawn is at least that high above the sea, and 
 
 SAND, SANDSTONE, GRAVEL, CLAY = (BLOCK_ID[name] for name in ("sand", "sandstone", "gravel", "clay"))
 PODZOL, COARSE_DIRT = BLOCK_ID["podzol"], BLOCK_ID["coarse_dirt"]
-FIRST_BIOME = 4  # in the engine's settings
 BEDROCK_LAYERS = 5  # the lowest is whole, the others are more and more ragged
 
 _t = np.arange(64) / 64
@@ -171,17 +170,30 @@ def shape_land(state, n, seed, home, spawn_x, spawn_z):
 
 
 @device_function
-def generate(state, n, settings):
+def pick_biome(bits, biomes):
+    """One of the biomes in the bits of ``biomes``."""
+    count = 0
+    for biome in range(len(BIOMES)):
+        count += (biomes >> biome) & 1
+    skip = random_index(bits, count)
+    for biome in range(len(BIOMES)):
+        if (biomes >> biome) & 1:
+            if skip == 0:
+                return biome
+            skip -= 1
+    return 0
+
+
+@device_function
+def generate(state, n, teleport_range, biomes):
     """Makes the world of the current episode and puts the player on its surface.
 
-    ``settings``: engine.advance's. The biome around the spawn is drawn from settings[FIRST_BIOME:]. The player's x
-    and z are uniform within +-teleport_range / 2 (0 = at the origin), in the middle of a block.
+    The biome around the spawn is drawn from the bits of ``biomes``. The player's x and z are uniform within
+    +-teleport_range / 2 (0 = at the origin), in the middle of a block.
     """
     size = state.voxels.shape[1]
     seed = hash2(hash2(state.world[n].key, state.world[n].episode), STREAM_WORLD)
-    teleport_range = settings[1]
-    choice = mix(seed + np.uint64(STREAM_SPAWN + 3))
-    home = settings[FIRST_BIOME + np.int64(choice % np.uint64(len(settings) - FIRST_BIOME))]
+    home = pick_biome(mix(seed + np.uint64(STREAM_SPAWN + 3)), biomes)
     u, v = to_unit(mix(seed + np.uint64(STREAM_SPAWN))), to_unit(mix(seed + np.uint64(STREAM_SPAWN + 1)))
     block_x = math.floor((float(u) - 0.5) * teleport_range)
     block_z = math.floor((float(v) - 0.5) * teleport_range)
