@@ -29,8 +29,8 @@ GROUND = 30  # of the scenes that are built here
 class Args:
     output: Path = Path("docs/gallery.png")
     """the sheet, a PNG"""
-    colours: int = 200
-    """in the file; fewer make it smaller"""
+    steps: int = 43
+    """shades of red, green and blue in the file; fewer make it smaller"""
     only: str = ""
     """draw only scenes whose label contains this, to try things out"""
 
@@ -359,7 +359,7 @@ def main(args: Args) -> None:
             sheet.paste(picture, (left, top + LABEL))
             left += picture.width + GAP
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    sheet = sheet.quantize(args.colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    sheet = sheet.point(lambda value: round(round(value * (args.steps - 1) / 255) * 255 / (args.steps - 1)))
     sheet.save(args.output, optimize=True)
     print(f"wrote {args.output}: {sheet.width}x{sheet.height}, {args.output.stat().st_size / 1000:.0f} kB")
 

@@ -165,7 +165,7 @@ def _beside(world, frame, x, y, z, own):
     return 0, world.light_map[cell_light(world, frame, x, y, z), 3]
 
 
-@device_function
+@inlined_function
 def corner_light(world, frame, face, x, y, z, light):
     """Light at the corners (0,0), (1,0), (0,1), (1,1) of a face, as parts of the face's own packed ``light``.
 

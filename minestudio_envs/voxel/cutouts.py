@@ -124,7 +124,7 @@ def _cross_texel(assets, texture, cut, plane, dx, dy, dz, length2, depth):
     return texel_at(assets, texture, mip_level(t, length2), min(u, F(0.9999)), min(ONE - v, F(0.9999))), t
 
 
-@device_function
+@inlined_function
 def cutout_pixel(voxels, assets, frame, cut, dx, dy, dz, r, g, b, depth):
     """Draw a cutout over a pixel -> its new (r, g, b, depth)."""
     block = np.int32(cut[CUT_BLOCK])

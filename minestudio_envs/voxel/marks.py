@@ -116,7 +116,7 @@ def make_marks(state, world, assets, n, frame, rows, columns, marks):
     return seen
 
 
-@device_function
+@inlined_function
 def mark_pixel(assets, frame, mark, pixel, dx, dy, dz, r, g, b, depth):
     """Draw a mark over a pixel, ``pixel`` pixels of the game's window wide -> (r, g, b)."""
     t, axis = _box_entry(mark, MARK_X, dx, dy, dz)

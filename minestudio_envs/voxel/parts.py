@@ -65,7 +65,7 @@ def _relative(state, n, frame, position):
     return F(gap_x), F(position[1]) - frame.ey, F(gap_z)
 
 
-@device_function
+@inlined_function
 def _light_part(world, frame, part, x, y, z):
     """Light a part by the cell at (x, y, z), relative to the eye."""
     place_x, place_y, place_z = (
@@ -417,7 +417,7 @@ def box_texel(assets, part, box, dx, dy, dz, depth):
     return near, texel, part[PART_SHADE + face]
 
 
-@device_function
+@inlined_function
 def part_pixel(assets, frame, part, dx, dy, dz, r, g, b, depth):
     """Draw a part over a pixel -> its new (r, g, b, depth)."""
     box = np.int32(part[PART_BOX])

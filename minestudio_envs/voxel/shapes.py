@@ -2,11 +2,13 @@
 
 ``BLOCK_BOX`` float32 [blocks, 9]: a box in texels (1/16 block) from the block's lowest corner (low x, y, z, high x, y,
 z), how far it leans along x and z per block of height, and the kind of shape. A box shows its textures as a full cube
-would, cut off. ``OUTLINE_BOX`` float32 [blocks, 6]: what the crosshair meets and the thin outline surrounds, in blocks.
+would, cut off; that of a cross is around what is drawn of it. ``OUTLINE_BOX`` float32 [blocks, 6]: what the crosshair
+meets and the thin outline surrounds, in blocks.
 """
 
 import numpy as np
 
+from minestudio_envs.voxel import textures
 from minestudio_envs.voxel.blocks import BLOCK_ID, BLOCKS, CROSSES, FIRST_OPAQUE, NUM_BLOCKS
 
 NO_SHAPE, CROSS, STILL_CROSS, BOX = range(4)  # a cross stands a little off its block's middle, a still one does not
@@ -19,7 +21,10 @@ def _block_boxes() -> np.ndarray:
     boxes = np.zeros((NUM_BLOCKS, BOX_COLUMNS), np.float32)
     for name in CROSSES:
         still = name in ("sugar_cane", "cobweb") or name.endswith("_sapling")
-        boxes[BLOCK_ID[name]] = (0, 0, 0, 16, 16, 16, 0, 0, STILL_CROSS if still else CROSS)
+        drawn = textures.texture(textures.BLOCK_FACES[name][0])[..., 3] > 0
+        columns, top = np.flatnonzero(drawn.any(0)), np.flatnonzero(drawn.any(1))[0]
+        low, high = columns[0], columns[-1] + 1
+        boxes[BLOCK_ID[name]] = (low, 0, low, high, 16 - top, high, 0, 0, STILL_CROSS if still else CROSS)
     upright = {
         "torch": (7, 0, 7, 9, 10, 9),
         "cactus": (1, 0, 1, 15, 16, 15),
