@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from voxel_worlds import GROUND, flat_engine, play, put_block, put_player
 
-from minestudio_envs.voxel.blocks import DIRT, STONE
+from minestudio_envs.voxel.blocks import COLLISION_HEIGHT, DIRT, STONE
 from minestudio_envs.voxel.engine import VoxelEngine
 from minestudio_envs.voxel.items import ITEM_ID
 from minestudio_envs.voxel.state import DEATHS, EFFECT_ID, JUMP
@@ -323,13 +323,15 @@ def inside_a_block(state, n, shrink=1e-6):
     size = state.voxels.shape[1]
     corners = np.array(
         [
-            np.floor([x + sx * (0.3 - shrink), y + sy, z + sz * (0.3 - shrink)])
+            [x + sx * (0.3 - shrink), y + sy, z + sz * (0.3 - shrink)]
             for sx in (-1, 1)
             for sz in (-1, 1)
             for sy in (shrink, 1.0, height - shrink)
         ]
-    ).astype(int)
-    return state.voxels[n, corners[:, 0] % size, corners[:, 2] % size, np.clip(corners[:, 1], 0, 63)].any()
+    )
+    i, j, k = np.floor(corners).astype(int).T
+    block = state.voxels[n, i % size, k % size, np.clip(j, 0, 63)]
+    return (corners[:, 1] < j + COLLISION_HEIGHT[block]).any()
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,9 @@ def flat_engine(num_envs=1, world_size=32, **options):
     state.voxels[..., 0] = BEDROCK
     state.voxels[..., GROUND - 1] = GRASS_BLOCK
     state.height[...] = GROUND
+    state.cutouts[...] = 0
+    state.light[..., :GROUND], state.light[..., GROUND:] = 0, 15 << 4
+    state.biome[...] = 0
     state.mob_kind[...] = 0
     state.spawn[...] = (0.5, GROUND, 0.5)
     put_player(engine, 0.5, GROUND, 0.5)

@@ -69,6 +69,7 @@ HARDNESS = np.array(_property("hardness"), np.float32)  # -1: cannot be broken
 HARDNESS[[AIR, *range(FIRST_LIQUID, FIRST_OPAQUE)]] = -1
 LIGHT = np.array(_property("light"), np.uint8)  # 0-15, given off
 LIGHT[LAVA], LIGHT[BLOCK_ID["torch"]] = 15, 14
+LIGHT[[BLOCK_ID[_name] for _name in ("redstone_ore", "furnace", "red_mushroom")]] = 0  # the first two only when lit
 
 # Height of the box that bodies collide with, 0 = none; it is a full square seen from above.
 COLLISION_HEIGHT = np.array(_property("solid"), np.float64)

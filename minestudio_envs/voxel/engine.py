@@ -9,6 +9,7 @@ Nothing depends on the number of threads or on which environments share a batch.
 
 import os
 import sys
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import numba
@@ -19,6 +20,7 @@ from numba.core.event import Listener, install_listener
 from minestudio_envs.voxel.combat import act
 from minestudio_envs.voxel.commands import ROW, execute
 from minestudio_envs.voxel.drops import tick_drops
+from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.inventory import throw_from
 from minestudio_envs.voxel.jit import OPTIONS, device_function, inlined_function, source_fingerprint
 from minestudio_envs.voxel.mob_motion import bring_mobs_near, tick_mobs
@@ -37,7 +39,7 @@ from minestudio_envs.voxel.screen import tick_screen
 from minestudio_envs.voxel.spawning import populate, spawn_mobs
 from minestudio_envs.voxel.state import GAMERULE_ID, WORLD_HEIGHT, WORLD_SIZE, allocate, views
 from minestudio_envs.voxel.tables import build_tables
-from minestudio_envs.voxel.terrain import NOISE_TILE, generate
+from minestudio_envs.voxel.terrain import BIOMES, NOISE_TILE, generate
 from minestudio_envs.voxel.world import tick_blocks
 
 # OpenMP starts a loop faster than numba's own threads, and is thread-safe.
@@ -89,17 +91,19 @@ def tick(state, n, tables, pressed, camera, idle):
 
 
 @device_function
-def begin_episode(state, n, tables, teleport_range, start_time):
+def begin_episode(state, n, tables, settings):
     """A new world for the next episode, with the player on it and every counter at zero."""
     state.world[n].episode += 1
     state.world[n].tick = 0
-    state.world[n].time_of_day = start_time
+    state.world[n].time_of_day = settings[2]
     state.world[n].weather = state.world[n].weather_ticks = 0
     for rule in range(len(state.world[n].gamerule)):
         state.world[n].gamerule[rule] = tables.gamerule[rule]
+    state.world[n].pending_updates = 0
     for i in range(state.updates.shape[1]):
-        state.updates[n, i].tick = -1
-    generate(state, n, teleport_range)
+        state.updates[n, i].place = 0
+        state.updates[n, i].tick = 0
+    generate(state, n, settings)
     clear_player(state, n)
     for button in range(NUM_BUTTONS):
         state.player[n].pressed[button] = 0
@@ -128,14 +132,14 @@ def begin_episode(state, n, tables, teleport_range, start_time):
 def advance(state, n, tables, program, settings, pressed, camera, reset):
     """One step of environment ``n``: a tick (``reset[n]`` 0), all that a reset consists of (1), or nothing (2).
 
-    ``settings`` int64 [4]: empty_frames, teleport_range, start_time, groups of animals. The last rows of ``pressed``
-    and ``camera`` belong to no environment: they are the no-op that a reset's ticks run with.
+    ``settings`` int64 [4 + B]: empty_frames, teleport_range, start_time, groups of animals, the biomes to begin in. The
+    last rows of ``pressed`` and ``camera`` belong to no environment: they are the no-op that a reset's ticks run with.
     """
     ticks, action, first_row = 1, n, 1
     if reset[n] == HOLD:
         ticks = 0
     elif reset[n]:
-        begin_episode(state, n, tables, settings[1], settings[2])
+        begin_episode(state, n, tables, settings)
         populate(state, n, tables, settings[3])
         first_row = settings[0]
         ticks, action = first_row + program.shape[0], pressed.shape[0] - 1
@@ -225,6 +229,7 @@ class VoxelEngine:
         empty_frames: int = 20,
         teleport_range: int = 0,
         start_time: int = 1000,
+        biomes: Sequence[str] = ("plains",),
         animals: bool = False,
         world_size: int = WORLD_SIZE,
         world_height: int = WORLD_HEIGHT,
@@ -238,6 +243,11 @@ class VoxelEngine:
             raise ValueError(f"world_size={world_size} must be at least {NOISE_TILE}")
         if empty_frames < 0 or teleport_range < 0 or max_mobs < 0:
             raise ValueError(f"{empty_frames=}, {teleport_range=} and {max_mobs=} must not be negative")
+        if not biomes or isinstance(biomes, str):
+            raise ValueError(f"biomes={biomes!r} must be a sequence of names, at least one of {', '.join(BIOMES)}")
+        for biome in biomes:
+            if biome not in BIOMES:
+                raise ValueError(f"biomes: the engine has no biome {biome!r}; {nearest(biome, BIOMES)}")
         self.num_envs, self.width, self.height = num_envs, width, height
         self.arrays = allocate(num_envs, max_mobs, world_size, world_height)  # what the kernels take
         self.state = SimpleNamespace(**views(self.arrays))  # the same memory, field by field: [N, ...]
@@ -245,9 +255,9 @@ class VoxelEngine:
         self.program = np.zeros((0, ROW)) if program is None else np.ascontiguousarray(program, np.float64)
         if self.program.ndim != 2 or self.program.shape[1] != ROW:
             raise ValueError(f"program must be [P, {ROW}], not {list(self.program.shape)}")
-        self.settings = np.array(
-            [empty_frames, teleport_range, start_time % 24000, ANIMAL_GROUPS if animals else 0], np.int64
-        )
+        begin_in = [BIOMES.index(biome) for biome in biomes]
+        groups = ANIMAL_GROUPS if animals else 0
+        self.settings = np.array([empty_frames, teleport_range, start_time % 24000, groups, *begin_in], np.int64)
         # one row more than environments: the no-op
         self._pressed = np.zeros((num_envs + 1, NUM_BUTTONS), np.uint8)
         self._camera = np.zeros((num_envs + 1, 2), np.float32)

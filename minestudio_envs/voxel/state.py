@@ -81,6 +81,7 @@ WORLD = _record(
     ("key", np.int64),  # randomness.environment_key
     ("episode", np.int64),  # episodes begun since the key was set, the first is 0
     ("tick", np.int64),  # ticks since the episode's world was made
+    ("pending_updates", np.int32),  # how many of `updates` wait; they are the first
     ("drop_slots", np.int32),  # item entities are in slots below this one
 )
 PLAYER = _record(
@@ -178,7 +179,7 @@ DROP = _record(
 )
 UPDATE = _record(
     ("place", np.int32),  # block (x & mask, z & mask, y) as one index into voxels[n]
-    ("tick", np.int64),  # when it is due, -1 = free
+    ("tick", np.int64),  # when it is due
 )
 STATISTICS = _record(
     ("kill_entity", np.int32, len(MOBS)),  # kills by the player
@@ -204,6 +205,7 @@ class State(NamedTuple):
     arrows: np.ndarray  # ARROW [N, MAX_ARROWS]
     drops: np.ndarray  # DROP [N, MAX_DROPS]: item entities
     updates: np.ndarray  # UPDATE [N, MAX_UPDATES]: of blocks
+    scratch: np.ndarray  # uint64 [N, K]: work space of terrain.py and light.py, means nothing between two calls
     statistics: np.ndarray  # STATISTICS [N]: since the episode began, as Minecraft counts them
 
 
@@ -246,5 +248,6 @@ def allocate(num_envs: int, max_mobs: int, world_size: int = WORLD_SIZE, world_h
         arrows=records(ARROW, n, MAX_ARROWS),
         drops=records(DROP, n, MAX_DROPS),
         updates=records(UPDATE, n, MAX_UPDATES),
+        scratch=np.zeros((n, max(4 * size * size * (world_height // WORD), 1 << 15)), np.uint64),
         statistics=records(STATISTICS, n),
     )
