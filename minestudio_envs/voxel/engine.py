@@ -132,8 +132,9 @@ def begin_episode(state, n, tables, settings):
 def advance(state, n, tables, program, settings, pressed, camera, reset):
     """One step of environment ``n``: a tick (``reset[n]`` 0), all that a reset consists of (1), or nothing (2).
 
-    ``settings`` int64 [4 + B]: empty_frames, teleport_range, start_time, groups of animals, the biomes to begin in. The
-    last rows of ``pressed`` and ``camera`` belong to no environment: they are the no-op that a reset's ticks run with.
+    ``settings`` int64 [4 + B]: empty_frames, teleport_range, start_time, groups of animals, the biomes to begin in.
+    The last rows of ``pressed`` and ``camera`` belong to no environment: they are the no-op that a reset's ticks run
+    with.
     """
     ticks, action, first_row = 1, n, 1
     if reset[n] == HOLD:
@@ -255,8 +256,8 @@ class VoxelEngine:
         self.program = np.zeros((0, ROW)) if program is None else np.ascontiguousarray(program, np.float64)
         if self.program.ndim != 2 or self.program.shape[1] != ROW:
             raise ValueError(f"program must be [P, {ROW}], not {list(self.program.shape)}")
-        begin_in = [BIOMES.index(biome) for biome in biomes]
         groups = ANIMAL_GROUPS if animals else 0
+        begin_in = [BIOMES.index(biome) for biome in biomes]
         self.settings = np.array([empty_frames, teleport_range, start_time % 24000, groups, *begin_in], np.int64)
         # one row more than environments: the no-op
         self._pressed = np.zeros((num_envs + 1, NUM_BUTTONS), np.uint8)

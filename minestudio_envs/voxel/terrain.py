@@ -41,11 +41,14 @@ __all__ = ["BIOMES", "NOISE_TILE", "generate"]
 WAVE1, WAVE2, WAVE3 = 64, 32, 16
 SWELL1, SWELL2, SWELL3 = 3.5, 1.8, 0.8
 NOISE_TILE = CHUNK  # columns per side that share their lattice points; no wavelength may be shorter
+ROLLING = 1.2  # land that is rougher than this share of the swell has crags, too
+CRAGS2, CRAGS3 = 2.5, 2.5  # blocks of the shorter waves per share beyond that
 BORDER_WOBBLE = 0.35  # how far the border between two biomes winds, in tiles
 ISLET = 2.2  # the ground at the spawn is at least that high above the sea, and slopes down around it
 
 SAND, SANDSTONE, GRAVEL, CLAY = (BLOCK_ID[name] for name in ("sand", "sandstone", "gravel", "clay"))
 PODZOL, COARSE_DIRT = BLOCK_ID["podzol"], BLOCK_ID["coarse_dirt"]
+FIRST_BIOME = 4  # in the engine's settings
 BEDROCK_LAYERS = 5  # the lowest is whole, the others are more and more ragged
 
 _t = np.arange(64) / 64
@@ -137,7 +140,9 @@ def shape_land(state, n, seed, home, spawn_x, spawn_z):
                     v1, v2, v3 = FADE[z & 63], FADE[(z & 31) << 1], FADE[(z & 15) << 2]
                     n1, n2, n3 = p1 + (q1 - p1) * v1, p2 + (q2 - p2) * v2, p3 + (q3 - p3) * v3
                     level = sea + lift_p + (lift_q - lift_p) * v3
-                    level += (rough_p + (rough_q - rough_p) * v3) * (SWELL1 * n1 + SWELL2 * n2 + SWELL3 * n3)
+                    rough = rough_p + (rough_q - rough_p) * v3
+                    level += rough * (SWELL1 * n1 + SWELL2 * n2 + SWELL3 * n3)
+                    level += max(rough - ROLLING, 0.0) * (CRAGS2 * n2 + CRAGS3 * n3)
                     dz = torus_offset(z, spawn_z, size)
                     level = max(min(level, highest), sea + ISLET - 0.045 * (dx * dx + dz * dz), BEDROCK_LAYERS + 9.0)
                     ground = int(level)
@@ -169,14 +174,14 @@ def shape_land(state, n, seed, home, spawn_x, spawn_z):
 def generate(state, n, settings):
     """Makes the world of the current episode and puts the player on its surface.
 
-    ``settings``: engine.advance's. The biome around the spawn is drawn from settings[4:]. The player's x and z are
-    uniform within +-teleport_range / 2 (0 = at the origin), in the middle of a block.
+    ``settings``: engine.advance's. The biome around the spawn is drawn from settings[FIRST_BIOME:]. The player's x
+    and z are uniform within +-teleport_range / 2 (0 = at the origin), in the middle of a block.
     """
     size = state.voxels.shape[1]
     seed = hash2(hash2(state.world[n].key, state.world[n].episode), STREAM_WORLD)
     teleport_range = settings[1]
     choice = mix(seed + np.uint64(STREAM_SPAWN + 3))
-    home = settings[4 + np.int64(choice % np.uint64(len(settings) - 4))]
+    home = settings[FIRST_BIOME + np.int64(choice % np.uint64(len(settings) - FIRST_BIOME))]
     u, v = to_unit(mix(seed + np.uint64(STREAM_SPAWN))), to_unit(mix(seed + np.uint64(STREAM_SPAWN + 1)))
     block_x = math.floor((float(u) - 0.5) * teleport_range)
     block_z = math.floor((float(v) - 0.5) * teleport_range)
