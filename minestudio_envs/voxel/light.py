@@ -61,32 +61,33 @@ def sky_darkening(time_of_day, weather):
 
 
 @inlined_function
-def light_bits(light, scratch, n, c, word, lit, level, new, lists, shift, count):
-    """Gives the blocks ``lit`` of word ``word`` of column ``c`` that sky light, and notes them for the next step.
+def light_bits(light, scratch, n, x, z, word, lit, level, new, lists, shift, count):
+    """Gives the blocks ``lit`` of word ``word`` of column (x, z) that sky light, and notes them for the next step.
 
     NEW begins at ``new``; the column is noted in the list (0 or 32, ``shift``) of ``count`` columns -> its new length.
     """
     size, words = light.shape[1], light.shape[3] // WORD
+    c = x * size + z
     scratch[n, c * words + word] &= ~lit
     noted = np.uint64(0)
     for i in range(words):
         noted |= scratch[n, new + c * words + i]
     if noted == 0:
         kept = scratch[n, lists + count] & (LOW_HALF << np.uint64(32 - shift))
-        scratch[n, lists + count] = kept | np.uint64(c) << np.uint64(shift)
+        scratch[n, lists + count] = kept | np.uint64(x << 16 | z) << np.uint64(shift)
         count += 1
     scratch[n, new + c * words + word] |= lit
     while lit:
         lowest = lit & (~lit + ONE)
         y = WORD * word + LOWEST_BIT[np.int64(lowest * DE_BRUIJN >> np.uint64(58))]
-        light[n, c // size, c & (size - 1), y] |= np.uint8(level << SKY)
+        light[n, x, z, y] |= np.uint8(level << SKY)
         lit ^= lowest
     return count
 
 
 @inlined_function
 def light_world(state, n):
-    """Sky light of a world just made, from the section REST of its scratch (see columns.py), and that of its lava.
+    """Light of lava and of the sky in a world just made, from the section REST of its scratch (see columns.py).
 
     The other sections: NEW twice, the blocks that the last step lit and those that this one does; two lists of the
     columns in which they are, in the halves of the fourth section's words.
@@ -94,6 +95,22 @@ def light_world(state, n):
     voxels, light, height, scratch = state.voxels, state.light, state.height, state.scratch
     size, words = voxels.shape[1], voxels.shape[3] // WORD
     mask, sea = size - 1, sea_level(voxels.shape[3])
+    # Lava lies up to the same height everywhere, and only there light leaves it.
+    lava_top = lava_level(voxels.shape[3])
+    ring, pending = scratch.shape[1] // 2, 0
+    above = ONE << np.uint64((lava_top + 1) % WORD)
+    for x in range(size):
+        for z in range(size):
+            deep = scratch[n, (x * size + z) * words + (lava_top + 1) // WORD] & above
+            if deep and voxels[n, x, z, lava_top] == LAVA:
+                light[n, x, z, lava_top + 1] |= np.uint8(MAX_LIGHT - 1)
+                scratch[n, ring + pending] = pack(x, z, lava_top + 1)
+                pending += 1
+                if pending == ring // 2:
+                    spread(voxels, light, scratch, n, LIGHT_FILTER, BLOCK, ring, pending)
+                    pending = 0
+    spread(voxels, light, scratch, n, LIGHT_FILTER, BLOCK, ring, pending)
+
     section = size * size * words
     new, following, lists = section, 2 * section, 3 * section
     for i in range(section):
@@ -102,80 +119,70 @@ def light_world(state, n):
 
     # Level 14: all that the open sky is next to.
     count, shift = 0, 0
-    for c in range(size * size):
-        rest = np.uint64(0)
-        for word in range(words):
-            rest |= scratch[n, c * words + word]
-        if rest == 0:
-            continue
-        x, z = c // size, c & mask
-        top = int(height[n, x, z])
-        if (
-            top == sea and WATER <= voxels[n, x, z, top - 1] <= LAST_WATER
-        ):  # into open water light comes from above only
-            y = top - 1
-            while WATER <= voxels[n, x, z, y] <= LAST_WATER:
-                light[n, x, z, y] = np.uint8(max(MAX_LIGHT - top + y, 0) << SKY)
-                y -= 1
+    for x in range(size):
+        for z in range(size):
+            c = x * size + z
+            rest = np.uint64(0)
             for word in range(words):
-                scratch[n, c * words + word] = 0
-            continue
-        lowest = min(
-            min(int(height[n, (x + 1) & mask, z]), int(height[n, (x - 1) & mask, z])),
-            min(int(height[n, x, (z + 1) & mask]), int(height[n, x, (z - 1) & mask])),
-        )
-        for word in range(words):
-            near = FULL ^ bits_below(min(lowest, top - 1) - WORD * word)
-            if lowest >= top:
-                near &= bits_below(top - WORD * word)
-            lit = scratch[n, c * words + word] & near
-            if lit:
-                count = light_bits(light, scratch, n, c, word, lit, MAX_LIGHT - 1, new, lists, shift, count)
+                rest |= scratch[n, c * words + word]
+            if rest == 0:
+                continue
+            top = int(height[n, x, z])
+            if top == sea and WATER <= voxels[n, x, z, top - 1] <= LAST_WATER:
+                y = top - 1  # into open water light comes from above only
+                while WATER <= voxels[n, x, z, y] <= LAST_WATER:
+                    light[n, x, z, y] = np.uint8(max(MAX_LIGHT - top + y, 0) << SKY)
+                    y -= 1
+                for word in range(words):
+                    scratch[n, c * words + word] = 0
+                continue
+            lowest = min(
+                min(int(height[n, (x + 1) & mask, z]), int(height[n, (x - 1) & mask, z])),
+                min(int(height[n, x, (z + 1) & mask]), int(height[n, x, (z - 1) & mask])),
+            )
+            for word in range(words):
+                near = FULL ^ bits_below(min(lowest, top - 1) - WORD * word)
+                if lowest >= top:
+                    near &= bits_below(top - WORD * word)
+                lit = scratch[n, c * words + word] & near
+                if lit:
+                    count = light_bits(light, scratch, n, x, z, word, lit, MAX_LIGHT - 1, new, lists, shift, count)
 
     # One level less: all that is next to what the last step lit.
     level = MAX_LIGHT - 2
     while count and level:
         found = 0
         for i in range(count):
-            c = np.int64(scratch[n, lists + i] >> np.uint64(shift) & LOW_HALF)
-            x, z = c // size, c & mask
+            place = np.int64(scratch[n, lists + i] >> np.uint64(shift) & LOW_HALF)
+            x, z = place >> 16, place & 0xFFFF
+            c = x * size + z
             for word in range(words):
                 own = scratch[n, new + c * words + word]
                 scratch[n, new + c * words + word] = 0
                 if own == 0:
                     continue
-                for side in range(5 if words == 1 else 7):
-                    if side == 0:
-                        d, w, bits = c, word, own << ONE | own >> ONE
-                    elif side < 5:
-                        i2, _, k2 = beside(x, 0, z, side + 1, mask)
-                        d, w, bits = i2 * size + k2, word, own
-                    elif side == 5:
-                        d, w, bits = c, word - 1, own << np.uint64(WORD - 1)
-                    else:
-                        d, w, bits = c, word + 1, own >> np.uint64(WORD - 1)
+                for side in range(-1, 2):
+                    w = word + side
                     if w < 0 or w >= words:
                         continue
-                    lit = scratch[n, d * words + w] & bits
+                    if side == 0:
+                        bits = own << ONE | own >> ONE
+                    else:
+                        bits = own << np.uint64(WORD - 1) if side < 0 else own >> np.uint64(WORD - 1)
+                    lit = scratch[n, c * words + w] & bits
                     if lit:
-                        found = light_bits(light, scratch, n, d, w, lit, level, following, lists, 32 - shift, found)
+                        found = light_bits(light, scratch, n, x, z, w, lit, level, following, lists, 32 - shift, found)
+                for side in range(4):
+                    i2 = x if side < 2 else (x + 2 * side - 5) & mask
+                    k2 = (z + 2 * side - 1) & mask if side < 2 else z
+                    lit = scratch[n, (i2 * size + k2) * words + word] & own
+                    if lit:
+                        found = light_bits(
+                            light, scratch, n, i2, k2, word, lit, level, following, lists, 32 - shift, found
+                        )
         new, following = following, new
         shift, count = 32 - shift, found
         level -= 1
-
-    # Lava lies up to the same height everywhere, and only there light leaves it.
-    top = lava_level(voxels.shape[3])
-    ring, pending = scratch.shape[1] // 2, 0
-    for x in range(size):
-        for z in range(size):
-            if voxels[n, x, z, top] == LAVA and voxels[n, x, z, top + 1] < LAVA:
-                light[n, x, z, top + 1] |= np.uint8(MAX_LIGHT - 1)
-                scratch[n, pending] = pack(x, z, top + 1)
-                pending += 1
-                if pending == ring // 2:
-                    spread(voxels, light, scratch, n, LIGHT_FILTER, BLOCK, 0, pending)
-                    pending = 0
-    spread(voxels, light, scratch, n, LIGHT_FILTER, BLOCK, 0, pending)
 
 
 # ONE BLOCK

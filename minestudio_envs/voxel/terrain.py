@@ -33,14 +33,16 @@ from minestudio_envs.voxel.noise import corners, torus_offset
 from minestudio_envs.voxel.physics import place_player
 from minestudio_envs.voxel.plants import choose_plant, grow_plants, grow_pumpkins, grow_trees
 from minestudio_envs.voxel.randomness import STREAM_SPAWN, STREAM_WORLD, hash2, mix, random_index, to_unit
-from minestudio_envs.voxel.underground import carve_caves, place_ores
+from minestudio_envs.voxel.underground import CHUNK, carve_caves, place_ores
 
 __all__ = ["BIOMES", "NOISE_TILE", "generate"]
 
 # Sums of smooth noise: wavelength in blocks (a power of two), amplitude in blocks.
 WAVE1, WAVE2, WAVE3 = 64, 32, 16
 SWELL1, SWELL2, SWELL3 = 3.5, 1.8, 0.8
-NOISE_TILE = 16  # columns per side that share their lattice points; no wavelength may be shorter
+NOISE_TILE = CHUNK  # columns per side that share their lattice points; no wavelength may be shorter
+ROLLING = 1.2  # land that is rougher than this share of the swell has crags, too
+CRAGS2, CRAGS3 = 2.5, 2.5  # blocks of the shorter waves per share beyond that
 BORDER_WOBBLE = 0.35  # how far the border between two biomes winds, in tiles
 ISLET = 2.2  # the ground at the spawn is at least that high above the sea, and slopes down around it
 
@@ -104,7 +106,7 @@ def fill_column(voxels, light, n, x, z, ground, top, sea, surface, filler, sub, 
 
 @inlined_function
 def shape_land(state, n, seed, home, spawn_x, spawn_z):
-    """Biome, height and layers of every column; also clears what the next steps add to."""
+    """Biome, height, layers and ores of every column; also clears what the next steps add to."""
     voxels, height = state.voxels, state.height
     size, world_height = voxels.shape[1], voxels.shape[3]
     sea, mask = sea_level(world_height), size - 1
@@ -137,7 +139,9 @@ def shape_land(state, n, seed, home, spawn_x, spawn_z):
                     v1, v2, v3 = FADE[z & 63], FADE[(z & 31) << 1], FADE[(z & 15) << 2]
                     n1, n2, n3 = p1 + (q1 - p1) * v1, p2 + (q2 - p2) * v2, p3 + (q3 - p3) * v3
                     level = sea + lift_p + (lift_q - lift_p) * v3
-                    level += (rough_p + (rough_q - rough_p) * v3) * (SWELL1 * n1 + SWELL2 * n2 + SWELL3 * n3)
+                    rough = rough_p + (rough_q - rough_p) * v3
+                    level += rough * (SWELL1 * n1 + SWELL2 * n2 + SWELL3 * n3)
+                    level += max(rough - ROLLING, 0.0) * (CRAGS2 * n2 + CRAGS3 * n3)
                     dz = torus_offset(z, spawn_z, size)
                     level = max(min(level, highest), sea + ISLET - 0.045 * (dx * dx + dz * dz), BEDROCK_LAYERS + 9.0)
                     ground = int(level)
@@ -162,6 +166,7 @@ def shape_land(state, n, seed, home, spawn_x, spawn_z):
                         open_span(state, n, x, z, ground, sea)
                     plant = choose_plant(biome, ground, sea, highest, n2, bits)
                     state.scratch[n, surface_index(voxels, x, z)] = np.uint64(ground | plant << 8)
+            place_ores(state, n, seed, x0, z0)  # while its blocks are in the processor's cache
 
 
 @device_function
@@ -195,7 +200,6 @@ def generate(state, n, teleport_range, biomes):
     spawn_x, spawn_z = block_x & (size - 1), block_z & (size - 1)
 
     shape_land(state, n, seed, home, spawn_x, spawn_z)
-    place_ores(state, n, seed)
     carve_caves(state, n, seed, spawn_x, spawn_z)
     grow_trees(state, n, seed, spawn_x, spawn_z)
     grow_pumpkins(state, n, seed, spawn_x, spawn_z)

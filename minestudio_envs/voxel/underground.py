@@ -13,7 +13,7 @@ from minestudio_envs.voxel.randomness import hash2, mix, to_unit
 from minestudio_envs.voxel.state import WORD
 
 MINECRAFT_SEA = 63  # blocks below the sea's surface in Minecraft, which its depths refer to
-CHUNK = 16 * 16  # columns
+CHUNK = 16  # columns along a side
 MIN_DEPTH = 5  # nothing replaces the layers of bedrock
 
 # Minecraft 1.16's veins: block, veins per chunk, lowest and highest y. A vein is a walk of so many steps through
@@ -34,25 +34,25 @@ TURN_X = np.array([-1, 1, 0, 0, 0, 0, -1, 0], np.int64)  # the steps of a vein's
 TURN_Z = np.array([0, 0, -1, 1, 0, 0, 0, -1], np.int64)
 TURN_Y = np.array([0, 0, 0, 0, -1, 1, 0, 0], np.int64)
 EMERALD, EMERALDS_PER_CHUNK, EMERALD_LOW, EMERALD_HIGH = BLOCK_ID["emerald_ore"], 5.5, 4, 31
-# Pockets of other stone: block, pockets per chunk below the sea. Minecraft has 10 over heights of 80 (256 for dirt).
+# Pockets of other stone: block, pockets per chunk below the sea. Minecraft has 10 smaller ones of each.
 POCKETS = np.array(
     [
-        (BLOCK_ID["granite"], 6),
-        (BLOCK_ID["diorite"], 6),
-        (BLOCK_ID["andesite"], 6),
+        (BLOCK_ID["granite"], 4),
+        (BLOCK_ID["diorite"], 4),
+        (BLOCK_ID["andesite"], 4),
         (BLOCK_ID["dirt"], 2),
-        (BLOCK_ID["gravel"], 2),
+        (BLOCK_ID["gravel"], 1),
     ],
     np.int64,
 )
 # Half the height of balls of four sizes at (dx, dz) from their middle, -1 = outside.
 POCKET_REACH = 3
 _d = np.arange(-POCKET_REACH, POCKET_REACH + 1)
-_rest = np.array([1.9, 2.3, 2.7, 3.1])[:, None, None] ** 2 - _d[:, None] ** 2 - _d[None, :] ** 2
+_rest = np.array([2.3, 2.7, 3.1, 3.5])[:, None, None] ** 2 - _d[:, None] ** 2 - _d[None, :] ** 2
 POCKET_SHAPES = np.where(_rest > 0, np.sqrt(np.maximum(_rest, 0)).astype(np.int64), -1)
 
 WORMS_PER_CHUNK = 0.55  # tunnels in a world as deep as Minecraft's
-WORM_STEPS, WORM_STEP = 50, 2.0  # steps of that many blocks
+WORM_STEPS, WORM_STEP = 45, 2.2  # steps of that many blocks
 WORM_RADIUS = 1.5, 2.6
 ENTRANCES = 0.3  # share of the tunnels that begin at the surface
 ROOMS = 0.35  # share of the others that begin with a room
@@ -78,61 +78,63 @@ def lava_level(world_height):
 
 
 @inlined_function
-def place_vein(voxels, n, block, steps, x, z, y, low, high, bits):
-    """A walk of ``steps`` through stone, within heights low to high."""
-    mask = voxels.shape[1] - 1
+def place_vein(voxels, n, block, steps, x0, z0, i, j, y, low, high, bits):
+    """A walk through stone from (i, j) in the chunk at (x0, z0), within it and within heights low to high."""
     for _ in range(steps):
-        if voxels[n, x, z, y] == STONE:
-            voxels[n, x, z, y] = block
+        if voxels[n, x0 + i, z0 + j, y] == STONE:
+            voxels[n, x0 + i, z0 + j, y] = block
         turn = np.int64(bits & np.uint64(7))
         bits = (bits >> np.uint64(3)) | (bits << np.uint64(61))
-        x, z = (x + TURN_X[turn]) & mask, (z + TURN_Z[turn]) & mask
+        i, j = min(max(i + TURN_X[turn], 0), CHUNK - 1), min(max(j + TURN_Z[turn], 0), CHUNK - 1)
         y = min(max(y + TURN_Y[turn], low), high)
 
 
 @inlined_function
 def place_pocket(voxels, n, block, x, z, y, shape):
     """A ball of stone of another kind."""
-    mask = voxels.shape[1] - 1
-    for dx in range(-POCKET_REACH, POCKET_REACH + 1):
-        for dz in range(-POCKET_REACH, POCKET_REACH + 1):
-            half = POCKET_SHAPES[shape, dx + POCKET_REACH, dz + POCKET_REACH]
-            i, j = (x + dx) & mask, (z + dz) & mask
-            for k in range(max(y - half, 1), y + half + 1):
-                if voxels[n, i, j, k] == STONE:
-                    voxels[n, i, j, k] = block
+    for dx in range(2 * POCKET_REACH + 1):
+        for dz in range(2 * POCKET_REACH + 1):
+            half = POCKET_SHAPES[shape, dx, dz]
+            for k in range(y - half, y + half + 1):
+                if voxels[n, x + dx - POCKET_REACH, z + dz - POCKET_REACH, k] == STONE:
+                    voxels[n, x + dx - POCKET_REACH, z + dz - POCKET_REACH, k] = block
+
+
+@device_function
+def some(average, bits):
+    """A whole number that is ``average`` on average."""
+    return int(average + to_unit(bits))
 
 
 @inlined_function
-def place_ores(state, n, seed):
-    """Pockets and veins of the whole world; they only ever replace stone."""
+def place_ores(state, n, seed, x0, z0):
+    """The pockets and veins of the chunk at (x0, z0). They only ever replace stone and stay within the chunk."""
     voxels = state.voxels
-    size, sea = voxels.shape[1], sea_level(voxels.shape[3])
-    scale = depth_scale(voxels.shape[3])
-    chunks = scale * size * size / CHUNK
-    state_bits = mix(seed + STREAM_ORE)
-    mask = np.uint64(size - 1)
+    scale, sea = depth_scale(voxels.shape[3]), sea_level(voxels.shape[3])
+    chunk_seed = hash2(seed + STREAM_ORE, (x0 << 32) | z0)
     for kind in range(len(POCKETS)):
-        for i in range(int(POCKETS[kind, 1] * chunks)):
-            bits = hash2(state_bits + np.uint64(kind), i)
-            x, z = np.int64(bits & mask), np.int64((bits >> np.uint64(16)) & mask)
+        for k in range(some(POCKETS[kind, 1] * scale, mix(chunk_seed + np.uint64(64 + kind)))):
+            bits = mix(chunk_seed + np.uint64(1024 * kind + k + 4096))
+            i = POCKET_REACH + np.int64(bits % np.uint64(CHUNK - 2 * POCKET_REACH))
+            j = POCKET_REACH + np.int64((bits >> np.uint64(8)) % np.uint64(CHUNK - 2 * POCKET_REACH))
             y = MIN_DEPTH + int(to_unit(bits) * (sea - MIN_DEPTH))
-            place_pocket(voxels, n, POCKETS[kind, 0], x, z, y, np.int64((bits >> np.uint64(32)) & np.uint64(3)))
+            shape = np.int64((bits >> np.uint64(32)) & np.uint64(3))
+            place_pocket(voxels, n, POCKETS[kind, 0], x0 + i, z0 + j, y, shape)
     for kind in range(len(ORES)):
-        block, steps = ORES[kind, 0], ORES[kind, 2]
         low, high = max(int(ORES[kind, 3] * scale), 1), int(ORES[kind, 4] * scale)
-        for i in range(int(ORES[kind, 1] * chunks)):
-            bits = hash2(state_bits + np.uint64(16 + kind), i)
-            x, z = np.int64(bits & mask), np.int64((bits >> np.uint64(16)) & mask)
+        for k in range(some(ORES[kind, 1] * scale, mix(chunk_seed + np.uint64(128 + kind)))):
+            bits = mix(chunk_seed + np.uint64(1024 * kind + k + 16384))
+            i, j = np.int64(bits & np.uint64(CHUNK - 1)), np.int64((bits >> np.uint64(8)) & np.uint64(CHUNK - 1))
             y = low + int(to_unit(bits) * (high + 1 - low))
-            place_vein(voxels, n, block, steps, x, z, y, low, high, mix(bits))
-    low, high = max(int(EMERALD_LOW * scale), 1), int(EMERALD_HIGH * scale)
-    for i in range(int(EMERALDS_PER_CHUNK * chunks)):
-        bits = hash2(state_bits + np.uint64(32), i)
-        x, z = np.int64(bits & mask), np.int64((bits >> np.uint64(16)) & mask)
-        y = low + int(to_unit(bits) * (high + 1 - low))
-        if state.biome[n, x, z] == EXTREME_HILLS and voxels[n, x, z, y] == STONE:
-            voxels[n, x, z, y] = EMERALD
+            place_vein(voxels, n, ORES[kind, 0], ORES[kind, 2], x0, z0, i, j, y, low, high, mix(bits))
+    if state.biome[n, x0, z0] == EXTREME_HILLS:
+        low, high = max(int(EMERALD_LOW * scale), 1), int(EMERALD_HIGH * scale)
+        for k in range(some(EMERALDS_PER_CHUNK * scale, mix(chunk_seed + np.uint64(192)))):
+            bits = mix(chunk_seed + np.uint64(k + 32768))
+            i, j = np.int64(bits & np.uint64(CHUNK - 1)), np.int64((bits >> np.uint64(8)) & np.uint64(CHUNK - 1))
+            y = low + int(to_unit(bits) * (high + 1 - low))
+            if state.biome[n, x0 + i, z0 + j] == EXTREME_HILLS and voxels[n, x0 + i, z0 + j, y] == STONE:
+                voxels[n, x0 + i, z0 + j, y] = EMERALD
 
 
 @inlined_function
@@ -199,7 +201,7 @@ def carve_ball(state, n, x, z, y, radius, flatness, spawn_x, spawn_z):
 def carve_caves(state, n, seed, spawn_x, spawn_z):
     """Winding tunnels, some of which begin in a room or at the surface."""
     size, sea = state.voxels.shape[1], sea_level(state.voxels.shape[3])
-    worms = int(WORMS_PER_CHUNK * size * size / CHUNK * depth_scale(state.voxels.shape[3]))
+    worms = int(WORMS_PER_CHUNK * (size // CHUNK) ** 2 * depth_scale(state.voxels.shape[3]))
     caves_seed = mix(seed + STREAM_CAVE)
     for worm in range(worms):
         bits = hash2(caves_seed, worm)
