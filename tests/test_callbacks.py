@@ -198,13 +198,13 @@ def test_hard_reset_brings_the_worlds_of_its_seeds():
         for i in range(16):
             seed = 1 if state.position[i, 0] < 5 else 2
             x, _, z = state.position[i]
-            assert (x, z) == (3 * seed + 0.5, -seed + 0.5)
+            assert abs(x - 3 * seed - 0.5) < 1 and abs(z + seed - 0.5) < 1  # an animal may have pushed
             worlds.setdefault(seed, []).append(state.voxels[i].copy())
-            assert state.on_ground[i] and state.health[i] == 20
+            assert state.health[i] == 20
     assert len(worlds) == 2 and all(len(w) > 5 for w in worlds.values())
     for same in worlds.values():
-        assert all((w == same[0]).all() for w in same)
-    assert (worlds[1][0] != worlds[2][0]).any()
+        assert all((w != same[0]).mean() < 1e-3 for w in same)  # sheep may have eaten grass
+    assert (worlds[1][0] != worlds[2][0]).mean() > 1e-2
     assert state.tick.tolist() == [2 + 51] * 16  # empty frames, the teleport, 50 ticks
 
 
@@ -507,7 +507,8 @@ def test_hooks_may_command_act_and_change_what_is_seen():
     obs, _ = envs.reset()
     state = envs.engine.state
     assert all(slots(state, i) == {0: ("diamond", 2)} for i in range(3))
-    assert (state.mob_kind[:, 0] == COW).all() and (state.tick == 2 + 3).all()
+    summoned = state.mob_natural == 0
+    assert ((state.mob_kind == COW) & summoned).any(1).all() and (state.tick == 2 + 3).all()
     assert obs["goal"].shape == (3,) and len(set(obs["goal"].tolist())) == 3
     again = vec(3, Feeder(), seed=3).reset()[0]
     torch.testing.assert_close(obs, again)  # np_random too

@@ -383,7 +383,10 @@ def test_the_attack_button_kills_a_cow_and_pays():
     reward = {"event": "kill_entity", "objects": ["cow"], "reward": 1.0, "identity": "cow", "max_reward_times": 30}
     commands = ["/give @p minecraft:iron_sword 1", "/effect give @p minecraft:strength 9999 255 true"]
     envs = minestudio_envs.make_vec(
-        lambda: small_sim(cows(1), RewardsCallback([reward]), CommandsCallback(commands)), 1
+        lambda: small_sim(
+            FastResetCallback(["plains"], 0), cows(1), RewardsCallback([reward]), CommandsCallback(commands)
+        ),
+        1,
     )
     envs.reset(seed=0)
     state = envs.engine.state

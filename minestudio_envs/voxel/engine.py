@@ -140,7 +140,6 @@ def begin_episode(state, n, tables, script, settings):
         state.updates[n, i].tick = 0
     state.world[n].key, state.world[n].episode = world_key, world_episode
     generate(state, n, teleport_range, biomes)
-    state.world[n].key, state.world[n].episode = key, episode
     clear_player(state, n)
     for button in range(NUM_BUTTONS):
         state.player[n].pressed[button] = 0
@@ -163,6 +162,8 @@ def begin_episode(state, n, tables, script, settings):
         state.statistics[n].custom[statistic] = 0
     state.statistics[n].distance = 0.0
     state.statistics[n].mobs_refused = 0
+    populate(state, n, tables, settings[4])
+    state.world[n].key, state.world[n].episode = key, episode
 
 
 @inlined_function
@@ -183,7 +184,6 @@ def advance(state, n, tables, script, settings, pressed, camera, reset):
             state.world[n].episode += 1
         else:
             begin_episode(state, n, tables, script, settings)
-            populate(state, n, tables, settings[4])
         first_row = settings[0]
         ticks, action = first_row + script.program.shape[0], pressed.shape[0] - 1
     for i in range(ticks):
