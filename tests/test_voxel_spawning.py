@@ -87,7 +87,7 @@ def test_they_appear_in_dark_caves_by_day(engine):
 
 def test_they_leave_when_the_player_is_far(engine):
     state = engine.state
-    play(engine, ticks=400)
+    play(engine, ticks=800)
     state.gamerule[:, RULE] = 0
     count = natural(engine).sum()
     assert count > 20
@@ -101,16 +101,16 @@ def test_they_leave_when_the_player_is_far(engine):
             state.mob_velocity[n, m] = 0
             state.mob_goal[n, m] = mobs.GOAL_NONE
 
-    for _ in range(150):
+    for _ in range(75):
         hold(40)
-        play(engine, ticks=4)
+        play(engine, ticks=8)
     assert natural(engine).sum() == count
-    for _ in range(200):
+    for _ in range(100):
         hold(40)
-        play(engine, ticks=4)
+        play(engine, ticks=8)
     assert natural(engine).sum() / count == pytest.approx(np.exp(-1), abs=0.2)
     hold(57)
-    play(engine, ticks=4)
+    play(engine, ticks=8)
     assert not natural(engine).any()
 
 

@@ -36,6 +36,7 @@ from minestudio_envs.voxel.mobs import (
     GOAL_NONE,
     GOAL_PANIC,
     GOAL_WANDER,
+    MOB_KINDS,
     body,
     hurt_by_world,
     leave_loot,
@@ -65,6 +66,7 @@ BODY_TURN, STRAFE_TURN = 90.0, 30.0  # degrees per tick
 DEEPEST_STEP_DOWN = 3
 DETOUR_TICKS, DETOUR_YAW, BLOCKED = 20, 90.0, 0.25  # BLOCKED: part of the way's square below which it is
 STRAFE_SPEED, STRAFE_INPUT, STRAFE_TICKS = 0.25, 0.5, 64  # a skeleton changes sides after about so many ticks
+WIDEST = max(kind.width for kind in MOB_KINDS)
 TOUCH = 1e-5  # blocks by which a move must be shortened to be a collision
 PUSH = 0.05  # speed given by each of two overlapping bodies to the other in each one's tick
 
@@ -384,12 +386,14 @@ def push_bodies(state, n, tables):
             state.mobs[n, m].velocity[0] -= 2.0 * ax
             state.mobs[n, m].velocity[2] -= 2.0 * az
         for other in range(m + 1, state.mobs.shape[1]):
-            other_kind = state.mobs[n, other].kind
-            if other_kind == 0 or state.mobs[n, other].health <= 0.0:
+            # most are far away: that is asked first, of free slots too
+            dx, dz = state.mobs[n, other].position[0] - x, state.mobs[n, other].position[2] - z
+            if abs(dx) >= WIDEST or abs(dz) >= WIDEST:
+                continue
+            if state.mobs[n, other].kind == 0 or state.mobs[n, other].health <= 0.0:
                 continue
             other_half, other_height = body(state.mobs, n, other, tables)
             apart = half + other_half
-            dx, dz = state.mobs[n, other].position[0] - x, state.mobs[n, other].position[2] - z
             if abs(dx) < apart and abs(dz) < apart:
                 dy = state.mobs[n, other].position[1] - y
                 if dy < height and -dy < other_height:

@@ -14,7 +14,7 @@ from minestudio_envs.voxel.randomness import STREAM_NATURAL_SPAWN, draw, random_
 from minestudio_envs.voxel.state import CHICKEN, COW, GAMERULE_ID, PIG, SHEEP, SKELETON, ZOMBIE
 
 DO_MOB_SPAWNING = GAMERULE_ID["doMobSpawning"]
-SPAWN_EVERY = 4  # ticks from one attempt to the next
+SPAWN_EVERY = 8  # ticks from one attempt to the next
 MONSTER_CAP = 8
 NEAREST, FARTHEST = 24.0, 56.0  # blocks from the player; farther away monsters are gone at once
 LINGER, LINGER_TICKS, LEAVE_CHANCE = 32.0, 600, 1 / 800  # beyond it they may leave after that time, per tick
