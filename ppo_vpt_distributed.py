@@ -1358,11 +1358,10 @@ class Session:
             self.rows.append(row)
             self.log(row)
 
-    def begun(self) -> bool:
-        """Whether a trainer told it of its run: not if this process has taken a dead one's place."""
-        return self.run_path is not None
-
-    def statistics(self) -> dict[str, float]:
+    def statistics(self) -> dict[str, float] | None:
+        """None if no trainer told it of its run: this process has taken a dead one's place."""
+        if self.run_path is None:
+            return None
         everything = sorted(e for episodes in self.episodes.values() for e in episodes)[-self.options.window :]
         groups = {"charts/episodic_": everything}
         if self.options.per_task:
@@ -1554,13 +1553,12 @@ class PPOTrainer:
 
     def statistics(self) -> dict[str, float]:
         """Of episodes and replay, as they stand."""
-        calls = [self.session.begun.remote(), self.manager.status.remote(), self.replay.status.remote()]
-        begun, status, replay = self.wait(calls, ["session", "rollout manager", "replay service"])
+        calls = [self.manager.status.remote(), self.replay.status.remote()]
+        status, replay = self.wait(calls, ["rollout manager", "replay service"])
         self.heed(status)
-        if not begun:
+        while (session := self.wait([self.session.statistics.remote()], ["session"])[0]) is None:
             logger.warning("the session died: the statistics of episodes begin anew")
             self.begin_session()
-        (session,) = self.wait([self.session.statistics.remote()], ["session"])
         self.global_step = session["charts/global_step"]
         workers = [worker for worker in status["workers"].values() if "progress" in worker]
         return session | replay | {name: sum(worker[name] for worker in workers) for name in FAILURES}

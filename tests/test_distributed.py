@@ -127,7 +127,7 @@ def test_asynchronous_runs_keep_to_staleness_and_reuse(tmp_path, cluster):
     assert all(row["invariants/fresh_log_prox_behavior"] < 1e-4 for row in done)
     assert done[0]["invariants/first_kl_to_reference"] < 1e-5
     steps = [row["charts/global_step"] for row in done]
-    assert all(a < b for a, b in itertools.pairwise(steps))
+    assert all(a <= b for a, b in itertools.pairwise(steps)) and steps[0] < steps[-1]  # some take only reused chunks
     assert done[-1]["tasks/env_generator/episodic_length"] == 11
     reports = [line for line in (run_path / "metrics.jsonl").read_text().splitlines() if "charts/iteration" not in line]
     assert len(reports) > 0

@@ -332,14 +332,17 @@ def test_the_disk_is_full_for_a_while(training, messages):
     if not os.path.ismount(folder):
         pytest.skip("no disk could be mounted")
     before, filler = training.writers(), folder / "filler"
-    with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+
+    def full():  # filled again and again, for used chunks make space
+        with contextlib.suppress(OSError), open(filler, "ab", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        return all("waiting to write" in state and "No space left" in state for state in states())
 
     def states():
         return [worker["state"] for worker in ray.get(training.trainer.manager.status.remote())["workers"].values()]
 
-    until(lambda: all("waiting to write" in state and "No space left" in state for state in states()), LIMIT)
+    until(full, 2 * LIMIT)
     filler.unlink()
     training.recovers("a full disk has space again", lambda: not any("to write" in state for state in states()))
     assert training.writers() == before and training.lost == lost and not messages("rollout worker")
