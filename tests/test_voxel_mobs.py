@@ -399,7 +399,7 @@ def test_animals_float_and_monsters_sink(engine):
             continue
         for m, kind in enumerate(kinds):
             if kind in (ZOMBIE, SKELETON):
-                assert state.mob_position[0, m, 1] == GROUND - 4
+                assert state.mob_position[0, m, 1] < GROUND - 3.5  # they may hop at the pool's side
             elif GROUND - 5 < state.mob_position[0, m, 1] < GROUND:
                 assert GROUND - 1.1 < state.mob_position[0, m, 1] < GROUND
 
