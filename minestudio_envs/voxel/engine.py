@@ -57,7 +57,7 @@ ANIMAL_GROUPS = 8  # in a new world, where its slots for mobs and its grass let 
 HOLD = 2  # in `reset`: leave the environment as it is
 # Taken at import: what is compiled later is the source as it was then.
 TICK_FINGERPRINT, RENDER_FINGERPRINT = source_fingerprint(without=DRAWING), source_fingerprint()
-COMPILE_SECONDS = {"tick": 30, "render": 20}  # of the kernels, on one 2.6 GHz core
+COMPILE_SECONDS = {"tick": 30, "render": 40}  # of the kernels, on one 2.6 GHz core
 
 
 @inlined_function
