@@ -74,7 +74,7 @@ EXECUTE = 3  # run the program and no tick
 GO_ON = 4  # a new episode in the old world
 # Taken at import: what is compiled later is the source as it was then.
 TICK_FINGERPRINT, RENDER_FINGERPRINT = source_fingerprint((*DRAWING, *PLAIN)), source_fingerprint(PLAIN)
-COMPILE_SECONDS = {"tick": 30, "render": 20}  # of the kernels, on one 2.6 GHz core
+COMPILE_SECONDS = {"tick": 30, "render": 40}  # of the kernels, on one 2.6 GHz core
 
 
 @inlined_function
