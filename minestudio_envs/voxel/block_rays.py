@@ -7,7 +7,7 @@ front of it, smooth near by.
 import numpy as np
 
 from minestudio_envs.voxel.blocks import FIRST_OPAQUE, LAVA
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.view import (
     DRY,
     FAR,
@@ -25,7 +25,7 @@ from minestudio_envs.voxel.view import (
 )
 
 
-@inlined_function
+@device_function
 def solid(voxels, frame, x, y, z):
     """1 if the block at (x, y, z), x and z relative to the eye's column, stops a ray; outside the world is air."""
     mask = voxels.shape[0] - 1
@@ -36,7 +36,7 @@ def solid(voxels, frame, x, y, z):
     )
 
 
-@inlined_function
+@device_function
 def trace(voxels, height, tiles, frame, dx, dy, dz, start):
     """Follow a ray from depth ``start`` -> (face, x, y, z) of the first block hit; x, z relative to the eye's column.
 
@@ -130,7 +130,7 @@ def trace(voxels, height, tiles, frame, dx, dy, dz, start):
     return SKY, np.int64(0), np.int64(0), np.int64(0)
 
 
-@inlined_function
+@device_function
 def cell_light(world, frame, x, y, z):
     """Packed light of a cell, as the light map takes it; by day the open sky's is all that counts there."""
     mask = world.height.shape[0] - 1
@@ -144,7 +144,7 @@ def cell_light(world, frame, x, y, z):
     return np.uint32(world.light[i, j, np.uint32(y)])
 
 
-@inlined_function
+@device_function
 def face_light(world, frame, face, x, y, z):
     """Packed light of the cell in front of a block's face."""
     out = 2 * (face & 1) - 1
@@ -157,7 +157,7 @@ def face_light(world, frame, face, x, y, z):
     return cell_light(world, frame, x, y, z)
 
 
-@inlined_function
+@device_function
 def _beside(world, frame, x, y, z, own):
     """(1 if a cell beside the one in front of a face stops a ray, its light in grey or else the face's ``own``)."""
     if solid(world.voxels, frame, x, y, z):
@@ -165,7 +165,7 @@ def _beside(world, frame, x, y, z, own):
     return 0, world.light_map[cell_light(world, frame, x, y, z), 3]
 
 
-@inlined_function
+@device_function
 def corner_light(world, frame, face, x, y, z, light):
     """Light at the corners (0,0), (1,0), (0,1), (1,1) of a face, as parts of the face's own packed ``light``.
 
@@ -199,7 +199,7 @@ def corner_light(world, frame, face, x, y, z, light):
     )
 
 
-@inlined_function
+@device_function
 def face_depth(frame, face, x, y, z, dx, dy, dz):
     """Depth at which a ray meets the plane of a block's face."""
     if face < 2:
@@ -209,7 +209,7 @@ def face_depth(frame, face, x, y, z, dx, dy, dz):
     return (F(z + (face & 1)) - frame.ez) / dz
 
 
-@inlined_function
+@device_function
 def texel_at(assets, texture, level, u, v):
     """The texel of a texture's mip level at (u, v), 0-1 from the left and from the top."""
     size = np.int32(16) >> level
@@ -217,7 +217,7 @@ def texel_at(assets, texture, level, u, v):
     return assets.texture[np.uint32(texture), np.uint32(start + np.int32(v * F(size)) * size + np.int32(u * F(size)))]
 
 
-@inlined_function
+@device_function
 def below_liquid(assets, world, frame, i, j, x, y, z, dx, dy, dz, t, length2, r, g, b):
     """The colour (r, g, b) of a liquid's surface, mixed with that of the ground below it where the ray goes on."""
     ground = y - 1
@@ -251,7 +251,7 @@ def below_liquid(assets, world, frame, i, j, x, y, z, dx, dy, dz, t, length2, r,
     )
 
 
-@inlined_function
+@device_function
 def block_colour(assets, world, frame, block, face, x, y, z, dx, dy, dz, t, light, corners):
     """Colour of a block's face where a ray meets it at depth t: texture, shading, light and fog.
 

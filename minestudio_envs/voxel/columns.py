@@ -9,7 +9,7 @@ While a world is made, ``scratch[n]`` holds four sections of one word (64 blocks
 import numpy as np
 
 from minestudio_envs.voxel.blocks import FIRST_LIQUID
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.state import WORD
 
 OPEN_SKY = np.uint8(15 << 4)  # light of a block with nothing above it
@@ -45,13 +45,13 @@ def surface_index(voxels, x, z):
     return size * size * (voxels.shape[3] // WORD) + x * size + z
 
 
-@inlined_function
+@device_function
 def ground_of(state, n, x, z):
     """How many blocks of ground lie below (x, z): no water, no trees."""
     return np.int64(state.scratch[n, surface_index(state.voxels, x, z)] & np.uint64(255))
 
 
-@inlined_function
+@device_function
 def open_span(state, n, x, z, low, high):
     """Marks blocks low to high - 1 as passed by light below the column's height."""
     words = state.voxels.shape[3] // WORD
@@ -60,7 +60,7 @@ def open_span(state, n, x, z, low, high):
         state.scratch[n, first + word] |= span(low, high, word)
 
 
-@inlined_function
+@device_function
 def build(state, n, x, z, y, block, passes):
     """Puts a liquid or opaque block above the ground; ``passes``: light does."""
     mask = state.voxels.shape[1] - 1
@@ -82,7 +82,7 @@ def build(state, n, x, z, y, block, passes):
     state.voxels[n, x, z, y] = block
 
 
-@inlined_function
+@device_function
 def put_cutout(state, n, x, z, y, block):
     """Puts a block that is seen through where there was air."""
     mask = state.voxels.shape[1] - 1

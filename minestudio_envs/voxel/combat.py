@@ -8,7 +8,7 @@ from minestudio_envs.voxel.blocks import TOOL_ID
 from minestudio_envs.voxel.collision import NO_BLOCK, pick_block, ray_to_box
 from minestudio_envs.voxel.digging import begin_digging, dig, stop_digging
 from minestudio_envs.voxel.inventory import wear
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.mobs import body, count_kill, hurt_mob, knock_back
 from minestudio_envs.voxel.physics import (
     ATTACK,
@@ -34,7 +34,7 @@ MISS_TICKS = 10  # in which a held key does nothing after a click on nothing
 NO_TOOL, SWORD = TOOL_ID["none"], TOOL_ID["sword"]
 
 
-@inlined_function
+@device_function
 def look_at(state, n, tables):
     """What the crosshair is on: (a mob's slot, BLOCK or NOTHING; the block's x, y, z and side).
 
@@ -71,7 +71,7 @@ def charge(ticks, charge_ticks):
     return min(1.0, (ticks + 0.5) / charge_ticks)
 
 
-@inlined_function
+@device_function
 def strike(state, n, tables, target):
     """Hits the mob in slot ``target`` with what is in the hand."""
     item = state.player[n].inventory_item[state.player[n].selected]
@@ -158,7 +158,7 @@ def swing(player, n):
         player[n].swing_ticks = 1
 
 
-@inlined_function
+@device_function
 def act(state, n, tables, pressed):
     """One tick of the attack and the use key.
 

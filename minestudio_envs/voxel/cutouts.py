@@ -5,7 +5,7 @@ import numpy as np
 from minestudio_envs.voxel import shapes
 from minestudio_envs.voxel.block_rays import cell_light, texel_at
 from minestudio_envs.voxel.blocks import BLOCK_ID
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.state import WORD
 from minestudio_envs.voxel.view import (
     HALF,
@@ -31,7 +31,7 @@ MAX_CUTOUTS = 16384  # of the picture drawn ray by ray
 GLASS = BLOCK_ID["glass"]
 
 
-@inlined_function
+@device_function
 def mip_level(t, length2):
     """Of something at depth t that faces the eye."""
     footprint = t * length2 * MIP_SCALE
@@ -40,7 +40,7 @@ def mip_level(t, length2):
     )
 
 
-@inlined_function
+@device_function
 def make_cutout(world, assets, frame, rows, columns, x, y, z, block, cut):
     """Fill ``cut`` float32 [CUT_SIZE] with how a cutout at (x, y, z) is drawn -> whether it may be seen."""
     bx, by, bz = F(x) - frame.ex, F(y) - frame.ey, F(z) - frame.ez
@@ -94,7 +94,7 @@ def make_cutout(world, assets, frame, rows, columns, x, y, z, block, cut):
     return True
 
 
-@inlined_function
+@device_function
 def _lay(frame, cut, texel, shade, dx, dy, dz, r, g, b, depth, t):
     """Lay a texel of a cutout at depth t over a colour -> (r, g, b, depth). Half covered is covered, for the depth."""
     alpha = F(texel >> 24) * F(1 / 127) * cut[CUT_FADE]
@@ -109,7 +109,7 @@ def _lay(frame, cut, texel, shade, dx, dy, dz, r, g, b, depth, t):
     return np.floor(r + HALF), np.floor(g + HALF), np.floor(b + HALF), (t if alpha >= HALF else depth)
 
 
-@inlined_function
+@device_function
 def _cross_texel(assets, texture, cut, plane, dx, dy, dz, length2, depth):
     """Where a ray meets one of a plant's two planes -> (texel, depth t); texel 0: nowhere."""
     if plane == 0:
@@ -124,7 +124,7 @@ def _cross_texel(assets, texture, cut, plane, dx, dy, dz, length2, depth):
     return texel_at(assets, texture, mip_level(t, length2), min(u, F(0.9999)), min(ONE - v, F(0.9999))), t
 
 
-@inlined_function
+@device_function
 def cutout_pixel(voxels, assets, frame, cut, dx, dy, dz, r, g, b, depth):
     """Draw a cutout over a pixel -> its new (r, g, b, depth)."""
     block = np.int32(cut[CUT_BLOCK])
@@ -218,7 +218,7 @@ def draw_cutout(voxels, assets, frame, cut, image, depths):
                 image[i, j, 0], image[i, j, 1], image[i, j, 2] = np.uint8(nr), np.uint8(ng), np.uint8(nb)
 
 
-@inlined_function
+@device_function
 def _reaches(frame, x, y, z, half_y, across, up, ahead):
     """The farthest that a tile of columns reaches in a direction of the camera's axes; (x, y, z) is its middle."""
     nx = frame.right[0] * across + frame.up[0] * up + frame.ahead[0] * ahead
@@ -228,7 +228,7 @@ def _reaches(frame, x, y, z, half_y, across, up, ahead):
     return x * nx + y * ny + z * nz + half * (abs(nx) + abs(nz)) + half_y * abs(ny)
 
 
-@inlined_function
+@device_function
 def _column_in_view(frame, tile_x, tile_z, world_height):
     """Whether a tile of columns may reach into the view."""
     half_y = F(world_height // 2)

@@ -28,7 +28,7 @@ from minestudio_envs.voxel.collision import (
     touched,
 )
 from minestudio_envs.voxel.items import BLOCK_ITEM, ITEM_ID
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.randomness import STREAM_LOOT, STREAM_THROW, draw, random_bits
 from minestudio_envs.voxel.state import CUSTOM_ID, GAMERULE_ID
 
@@ -324,7 +324,7 @@ def tick_each_drop(voxels, block_height, block_touch, stack_size, world, player,
     world[n].drop_slots = used
 
 
-@inlined_function
+@device_function
 def tick_drops(state, n, tables):
     """One tick of all item entities: motion, merging, pick-up, end."""
     if state.world[n].drop_slots > 0:

@@ -21,7 +21,7 @@ from minestudio_envs.voxel.combat import act
 from minestudio_envs.voxel.drops import tick_drops
 from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.inventory import throw_from
-from minestudio_envs.voxel.jit import OPTIONS, device_function, inlined_function, source_fingerprint
+from minestudio_envs.voxel.jit import OPTIONS, device_function, source_fingerprint
 from minestudio_envs.voxel.mob_motion import bring_mobs_near, tick_mobs
 from minestudio_envs.voxel.physics import (
     DROP,
@@ -52,6 +52,7 @@ from minestudio_envs.voxel.spawning import populate, spawn_mobs
 from minestudio_envs.voxel.state import GAMERULE_ID, WORLD_HEIGHT, WORLD_SIZE, allocate, views
 from minestudio_envs.voxel.tables import build_tables
 from minestudio_envs.voxel.terrain import BIOMES, NOISE_TILE, generate
+from minestudio_envs.voxel.whole_program import whole_program
 from minestudio_envs.voxel.world import tick_blocks
 
 # OpenMP starts a loop faster than numba's own threads, and is thread-safe.
@@ -74,10 +75,10 @@ EXECUTE = 3  # run the program and no tick
 GO_ON = 4  # a new episode in the old world
 # Taken at import: what is compiled later is the source as it was then.
 TICK_FINGERPRINT, RENDER_FINGERPRINT = source_fingerprint((*DRAWING, *PLAIN)), source_fingerprint(PLAIN)
-COMPILE_SECONDS = {"tick": 30, "render": 40}  # of the kernels, on one 2.6 GHz core
+COMPILE_SECONDS = {"tick": 65, "render": 25}  # of the kernels, on one 2.6 GHz core
 
 
-@inlined_function
+@device_function
 def tick(state, n, tables, pressed, camera, idle):
     """One game tick of environment ``n``: camera, keys, attack, the player's motion, mobs, the player's body.
 
@@ -166,7 +167,7 @@ def begin_episode(state, n, tables, script, settings):
     state.world[n].key, state.world[n].episode = key, episode
 
 
-@inlined_function
+@device_function
 def advance(state, n, tables, script, settings, pressed, camera, reset):
     """One step of environment ``n``: a tick, all that a reset consists of, or less, as ``reset[n]`` says.
 
@@ -244,7 +245,7 @@ def _run(name, *arguments):
         _kernels[name](*arguments)
         return
     kernel = build_kernel(name)
-    with install_listener("numba:compile", _CompileNote(name, kernel)):
+    with whole_program(kernel), install_listener("numba:compile", _CompileNote(name, kernel)):
         kernel(*arguments)
     _kernels[name] = kernel
 

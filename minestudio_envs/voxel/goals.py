@@ -7,7 +7,7 @@ import math
 
 from minestudio_envs.voxel.blocks import AIR, BLOCK_ID, DIRT, FIRST_LIQUID, FIRST_OPAQUE, GRASS_BLOCK
 from minestudio_envs.voxel.collision import block_at, ray_to_solid
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.light import light_at, sky_darkening
 from minestudio_envs.voxel.mobs import (
     FIRST_MONSTER,
@@ -82,7 +82,7 @@ def sees_player(state, n, m, tables):
     return reached >= length
 
 
-@inlined_function
+@device_function
 def choose_wander(state, n, m, bits):
     """A target within 10 blocks, rather not in water or lava. Sets ``target``."""
     size = state.voxels.shape[1]
@@ -97,7 +97,7 @@ def choose_wander(state, n, m, bits):
         bits = more_bits(bits, attempt)
 
 
-@inlined_function
+@device_function
 def eat_grass(state, n, m, tables):
     """A sheep's bite: the grass goes, its wool comes back, a lamb grows."""
     x, z = math.floor(state.mobs[n, m].position[0]), math.floor(state.mobs[n, m].position[2])
@@ -117,7 +117,7 @@ def eat_grass(state, n, m, tables):
         state.mobs[n, m].age = min(0, state.mobs[n, m].age + MEAL_GROWTH)
 
 
-@inlined_function
+@device_function
 def can_graze(state, n, m):
     """Whether there is grass at a sheep's feet or below them."""
     x, z = math.floor(state.mobs[n, m].position[0]), math.floor(state.mobs[n, m].position[2])
@@ -127,7 +127,7 @@ def can_graze(state, n, m):
     )  # fmt: skip
 
 
-@inlined_function
+@device_function
 def choose_goal(state, n, m, tables, bits, bait, distance):
     """Starts a new goal for a living mob when it is time to.
 
@@ -200,7 +200,7 @@ def choose_goal(state, n, m, tables, bits, bait, distance):
     state.mobs[n, m].goal_ticks = left
 
 
-@inlined_function
+@device_function
 def strike_player(state, n, m, tables, bits, distance):
     """A zombie's blow, when the player is in reach."""
     state.mobs[n, m].timer = max(0, state.mobs[n, m].timer - 1)
@@ -213,7 +213,7 @@ def strike_player(state, n, m, tables, bits, distance):
             state.player[n].fire_ticks = max(state.player[n].fire_ticks, BLOW_FIRE_TICKS)
 
 
-@inlined_function
+@device_function
 def draw_bow(state, n, m, tables, bits):
     """A skeleton's bow: a pause, 20 ticks of drawing, and a shot as soon as it sees the player."""
     state.mobs[n, m].timer = max(0, state.mobs[n, m].timer - 1)
@@ -227,7 +227,7 @@ def draw_bow(state, n, m, tables, bits):
     shoot_arrow(state.arrows, n, x, y, z, dx, dy, dz, ARROW_SPEED, ARROW_INACCURACY, more_bits(bits, 1))
 
 
-@inlined_function
+@device_function
 def catch_fire(state, n, m, tables, bits):
     """Whether zombies and skeletons are set on fire by the sun in this tick. Water is asked for elsewhere."""
     if draw(bits, 2) >= SUN_CHANCE or state.world[n].weather != 0:
@@ -240,7 +240,7 @@ def catch_fire(state, n, m, tables, bits):
     return sky == 15
 
 
-@inlined_function
+@device_function
 def turn_head(state, n, m, tables):
     """Head and, when it stands, body turn towards what the mob looks at."""
     goal = state.mobs[n, m].goal

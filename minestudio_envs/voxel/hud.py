@@ -11,7 +11,7 @@ import numpy as np
 
 from minestudio_envs.voxel import sprites, textures
 from minestudio_envs.voxel.items import HOTBAR_SLOTS, INVENTORY_SLOTS
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.screen import (
     CRAFTING_PLACES,
     SCREEN_HEIGHT,
@@ -190,7 +190,7 @@ def pose(way: int, phase: int, width: int, height: int) -> tuple[tuple, np.ndarr
 # WHAT IS TO BE DRAWN
 
 
-@inlined_function
+@device_function
 def _add(ops, count, kind, what, x, y, width, height):
     ops[count, 0], ops[count, 1], ops[count, 2], ops[count, 3] = kind, what, x, y
     ops[count, 4], ops[count, 5] = width, height
@@ -224,7 +224,7 @@ def _add_stack(assets, ops, count, item, amount, damage, x, y, slot):
     return count
 
 
-@inlined_function
+@device_function
 def make_ops(state, assets, n, ops):
     """Fill ``ops`` int32 [MAX_OPS + 1, OP_SIZE]; the last row's first number is how many there are."""
     count = _add(ops, 0, OP_PATCH, PATCH_BASE, 0, 0, 0, 0)
@@ -312,20 +312,20 @@ def make_ops(state, assets, n, ops):
 # DRAWING
 
 
-@inlined_function
+@device_function
 def _rounded(r, g, b):
     half = np.float32(0.5)
     return np.floor(r + half), np.floor(g + half), np.floor(b + half)
 
 
-@inlined_function
+@device_function
 def _overlap(pixel, scale, first, size):
     """What part of a pixel of ``scale`` window pixels the window's [first, first + size) covers, 0-1."""
     low, high = np.float32(pixel) * scale, np.float32(pixel + 1) * scale
     return max(min(high, np.float32(first + size)) - max(low, np.float32(first)), np.float32(0)) / scale
 
 
-@inlined_function
+@device_function
 def picture_pixel(assets, picture, x, y, row, column, rows, columns, r, g, b):
     """Blend one pixel of an item's picture at the window's (x, y): the average of its texels."""
     scale_x, scale_y = np.float32(WINDOW_WIDTH) / np.float32(columns), np.float32(WINDOW_HEIGHT) / np.float32(rows)
@@ -348,7 +348,7 @@ def picture_pixel(assets, picture, x, y, row, column, rows, columns, r, g, b):
     return r * rest + red * area, g * rest + green * area, b * rest + blue * area
 
 
-@inlined_function
+@device_function
 def op_pixel(assets, ops, op, row, column, rows, columns, r, g, b):
     """One op, other than a patch, over a pixel's colour -> (r, g, b)."""
     one = np.float32(1)
@@ -366,7 +366,7 @@ def op_pixel(assets, ops, op, row, column, rows, columns, r, g, b):
     return _rounded(r * k + dark, g * k + dark, b * k + dark)
 
 
-@inlined_function
+@device_function
 def blend(assets, pixel, invert, r, g, b):
     """Lay one pixel of a patch over a colour; r, g, b float32 0-255."""
     alpha = np.float32(assets.patch_pixels[pixel, 3]) * np.float32(1 / 255)
@@ -385,7 +385,7 @@ def blend(assets, pixel, invert, r, g, b):
     )
 
 
-@inlined_function
+@device_function
 def _span(first, size, window, pixels):
     """The image's pixels that the window's [first, first + size) touches -> (first, after the last)."""
     scale = np.float32(pixels) / np.float32(window)
@@ -414,12 +414,12 @@ def overlay_pixel(assets, ops, row, column, rows, columns, r, g, b):
     return r, g, b
 
 
-@inlined_function
+@device_function
 def _read(image, row, column):
     return np.float32(image[row, column, 0]), np.float32(image[row, column, 1]), np.float32(image[row, column, 2])
 
 
-@inlined_function
+@device_function
 def _write(image, row, column, r, g, b):
     image[row, column, 0], image[row, column, 1], image[row, column, 2] = np.uint8(r), np.uint8(g), np.uint8(b)
 

@@ -1,24 +1,35 @@
 """How the engine's functions are compiled.
 
-``device_function``: a function of scalars and arrays that runs inside a kernel. ``inlined_function``: the same, always
-inlined into its caller; for functions that take the whole State and are called from one place (passing its hundreds
-of words on the stack would cost more than most of these functions do).
-
-Both are compiled without numba's memory manager: nothing is allocated in a kernel, and counting references to every
-array of the State in every call made the engine fifty times slower.
+Without numba's memory manager: nothing is allocated in a kernel, and counting references to every array of the State
+in every call made the engine fifty times slower.
 """
 
 import hashlib
 from pathlib import Path
 
-from numba import njit
-from numba.core.options import DefaultOptions
+from numba import config, njit, types
 
 OPTIONS = {"_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True}
-_INNER = {**OPTIONS, "no_cpython_wrapper": True}
+NARROW = dict.fromkeys((types.uint8, types.int8, types.uint16, types.int16, types.int32), types.int64)
 
-device_function = njit(**_INNER)
-inlined_function = njit(**_INNER, **({"forceinline": True} if hasattr(DefaultOptions, "forceinline") else {}))
+
+def device_function(function):
+    """A function that kernels call. One version of it serves all constants and small integers: they become int64."""
+    dispatcher = njit(**OPTIONS, no_cpython_wrapper=True)(function)
+    if config.DISABLE_JIT:
+        return dispatcher
+    resolve = dispatcher.get_call_template
+
+    def get_call_template(args, kws):
+        return resolve(tuple(map(_general, args)), {name: _general(kind) for name, kind in kws.items()})
+
+    dispatcher.get_call_template = get_call_template
+    return dispatcher
+
+
+def _general(kind):
+    kind = types.unliteral(kind)
+    return NARROW.get(kind, kind)
 
 
 def source_fingerprint(without=()) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from minestudio_envs.voxel.biomes import sea_level
 from minestudio_envs.voxel.blocks import LAST_WATER, LAVA, LIGHT_FILTER, WATER
 from minestudio_envs.voxel.columns import FULL, ONE, bits_below
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.state import WORD
 from minestudio_envs.voxel.underground import lava_level
 
@@ -60,7 +60,7 @@ def sky_darkening(time_of_day, weather):
 # A WHOLE WORLD
 
 
-@inlined_function
+@device_function
 def light_bits(light, scratch, n, x, z, word, lit, level, new, lists, shift, count):
     """Gives the blocks ``lit`` of word ``word`` of column (x, z) that sky light, and notes them for the next step.
 
@@ -85,7 +85,7 @@ def light_bits(light, scratch, n, x, z, word, lit, level, new, lists, shift, cou
     return count
 
 
-@inlined_function
+@device_function
 def light_world(state, n):
     """Light of lava and of the sky in a world just made, from the section REST of its scratch (see columns.py).
 

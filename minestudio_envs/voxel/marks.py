@@ -3,7 +3,7 @@
 import numpy as np
 
 from minestudio_envs.voxel.blocks import AIR, FIRST_LIQUID, FIRST_OPAQUE
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.view import FAR, HALF, NEAR, ONE, ZERO, F, outline, to_camera
 
 REACH = F(4.5)  # of the crosshair
@@ -14,7 +14,7 @@ MARK_X, MARK_Y, MARK_Z, MARK_STAGE, MARK_LOW, MARK_HIGH, MARK_RECT, MARK_OUTLINE
 )
 
 
-@inlined_function
+@device_function
 def _box_entry(mark, o, dx, dy, dz):
     """Where a ray from (-o) meets a box of ``mark`` -> (depth or FAR, axis)."""
     near, far, axis_hit = -FAR, FAR, 0
@@ -45,7 +45,7 @@ def _mark(world, assets, frame, x, y, z, block, mark):
         )
 
 
-@inlined_function
+@device_function
 def make_marks(state, world, assets, n, frame, rows, columns, marks):
     """Fill ``marks`` float32 [2, MARK_SIZE]: the block that the crosshair is on, and the one being dug -> how many."""
     count = 0
@@ -116,7 +116,7 @@ def make_marks(state, world, assets, n, frame, rows, columns, marks):
     return seen
 
 
-@inlined_function
+@device_function
 def mark_pixel(assets, frame, mark, pixel, dx, dy, dz, r, g, b, depth):
     """Draw a mark over a pixel, ``pixel`` pixels of the game's window wide -> (r, g, b)."""
     t, axis = _box_entry(mark, MARK_X, dx, dy, dz)

@@ -26,7 +26,7 @@ from minestudio_envs.voxel.goals import (
     yaw_towards,
 )
 from minestudio_envs.voxel.items import INVENTORY_SLOTS, ITEM_ID
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.mobs import (
     DEATH_TICKS,
     EGG_TICKS,
@@ -106,7 +106,7 @@ def water_depth(voxels, n, x, y, z):
     return top - y - 1.0 / 9.0
 
 
-@inlined_function
+@device_function
 def steer(state, n, m, tables, distance):
     """What the goal makes the mob do -> (walks, yaw in degrees, forward and sideways input, speed). Ends goals."""
     goal = state.mobs[n, m].goal
@@ -153,7 +153,7 @@ def steer(state, n, m, tables, distance):
     return True, turn_towards(yaw, wanted, BODY_TURN), speed, 0.0, speed
 
 
-@inlined_function
+@device_function
 def turn_aside(state, n, m, bits):
     """Something is in the way: a mob that follows or attacks walks to one side, then to the other; others give up."""
     goal = state.mobs[n, m].goal
@@ -167,7 +167,7 @@ def turn_aside(state, n, m, bits):
         state.mobs[n, m].goal_ticks = 0
 
 
-@inlined_function
+@device_function
 def move_mob(state, n, m, tables, bits, feet, distance):
     """One tick of walking, swimming, jumping and falling; ``feet``: the block at the feet."""
     voxels, block_height = state.voxels, tables.block_height
@@ -280,7 +280,7 @@ def move_mob(state, n, m, tables, bits, feet, distance):
     state.mobs[n, m].fall_distance = fall
 
 
-@inlined_function
+@device_function
 def burn(state, n, m, feet):
     """Lava sets on fire, water puts it out, fire hurts once a second."""
     if feet == LAVA:
@@ -296,7 +296,7 @@ def burn(state, n, m, feet):
             state.mobs[n, m].fire_ticks = fire - 1
 
 
-@inlined_function
+@device_function
 def tick_mob(state, n, m, tables, bits, bait):
     """One tick of one mob: counters, goal, head, motion."""
     for axis in range(3):
@@ -367,7 +367,7 @@ def push_apart(dx, dz):
     return dx * scale, dz * scale
 
 
-@inlined_function
+@device_function
 def push_bodies(state, n, tables):
     """Living bodies that overlap push each other apart: mobs in both ticks, the player in the mob's tick only."""
     px, py, pz = state.player[n].position[0], state.player[n].position[1], state.player[n].position[2]
@@ -404,7 +404,7 @@ def push_bodies(state, n, tables):
                     state.mobs[n, m].velocity[2] -= 2.0 * az
 
 
-@inlined_function
+@device_function
 def bring_mobs_near(state, n):
     """Moves mobs by whole laps around the torus to where they are nearest to the player."""
     world_size = state.voxels.shape[1]
@@ -421,7 +421,7 @@ def bring_mobs_near(state, n):
                 state.mobs[n, m].target[axis] -= laps * world_size
 
 
-@inlined_function
+@device_function
 def tick_mobs(state, n, tables):
     """One tick of all mobs of environment ``n``."""
     bits = tick_bits(state.world[n].key, state.world[n].episode, state.world[n].tick)

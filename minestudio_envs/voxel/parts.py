@@ -4,7 +4,7 @@ import numpy as np
 
 from minestudio_envs.voxel import hud, sprites
 from minestudio_envs.voxel.block_rays import cell_light
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.mobs import GOAL_ATTACK
 from minestudio_envs.voxel.models import box_angles, model_of
 from minestudio_envs.voxel.view import (
@@ -40,21 +40,21 @@ from minestudio_envs.voxel.view import (
 )
 
 
-@inlined_function
+@device_function
 def _turn(x, y, z, sin_roll, cos_roll, sin_yaw, cos_yaw):
     """From a mob's axes to the world's."""
     x, y = x * cos_roll - y * sin_roll, x * sin_roll + y * cos_roll
     return x * cos_yaw - z * sin_yaw, y, x * sin_yaw + z * cos_yaw
 
 
-@inlined_function
+@device_function
 def _entity_light(x, y, z):
     """Brightness of a mob's face with this normal: two lamps above, to the north and the south."""
     lamps = max(F(0.16) * x + F(0.81) * y - F(0.57) * z, ZERO) + max(F(-0.16) * x + F(0.81) * y + F(0.57) * z, ZERO)
     return min(F(0.4) + F(0.6) * lamps, ONE)
 
 
-@inlined_function
+@device_function
 def _relative(state, n, frame, position):
     """Where the nearest image of a place on the torus is, relative to the eye: after a death it may be laps away."""
     size = state.voxels.shape[1]
@@ -65,7 +65,7 @@ def _relative(state, n, frame, position):
     return F(gap_x), F(position[1]) - frame.ey, F(gap_z)
 
 
-@inlined_function
+@device_function
 def _light_part(world, frame, part, x, y, z):
     """Light a part by the cell at (x, y, z), relative to the eye."""
     place_x, place_y, place_z = (
@@ -121,13 +121,13 @@ def place_part(frame, rows, columns, part, scale, x_axis, y_axis, z_axis, w, piv
     )
 
 
-@inlined_function
+@device_function
 def fog_at(frame, x, y, z):
     distance = np.sqrt(x * x + y * y + z * z)
     return min(max((distance - frame.fog_start) / (frame.reach - frame.fog_start), ZERO), ONE)
 
 
-@inlined_function
+@device_function
 def in_view(frame, x, y, z):
     """Whether a thing at most 2 blocks large at (x, y, z) relative to the eye may be seen."""
     across, up, depth = to_camera(frame, x, y, z)
@@ -140,7 +140,7 @@ def in_view(frame, x, y, z):
     )
 
 
-@inlined_function
+@device_function
 def make_mob_parts(state, assets, world, n, frame, rows, columns, parts):
     """Fill ``parts`` float32 [., PART_SIZE] with what may be seen of the mobs -> how many."""
     count = 0
@@ -242,7 +242,7 @@ def make_mob_parts(state, assets, world, n, frame, rows, columns, parts):
     return count
 
 
-@inlined_function
+@device_function
 def make_item_parts(state, assets, world, n, frame, rows, columns, parts, count):
     """Add what may be seen of items that lie about and of arrows to ``parts`` -> how many there are now."""
     for d in range(state.drops.shape[1]):
@@ -318,7 +318,7 @@ def make_item_parts(state, assets, world, n, frame, rows, columns, parts, count)
     return count
 
 
-@inlined_function
+@device_function
 def make_held_part(state, assets, world, n, frame, part):
     """What the player holds, in the camera's axes, as ``part``; its rectangle is empty while a screen is open."""
     item = state.player[n].inventory_item[state.player[n].selected]
@@ -339,7 +339,7 @@ def make_held_part(state, assets, world, n, frame, part):
     return shift
 
 
-@inlined_function
+@device_function
 def plate_texel(sprite, part, dx, dy, dz, depth):
     """Where a ray meets a sprite one texel thick -> (depth, texel or 0, shade).
 
@@ -380,7 +380,7 @@ def plate_texel(sprite, part, dx, dy, dz, depth):
     return near, np.int32(0), ONE
 
 
-@inlined_function
+@device_function
 def box_texel(assets, part, box, dx, dy, dz, depth):
     """Where a ray meets a box from outside -> (depth, texel, shade); not nearer than ``depth``: nowhere."""
     near, far, axis_hit, positive = NEAR, depth, -1, False
@@ -417,7 +417,7 @@ def box_texel(assets, part, box, dx, dy, dz, depth):
     return near, texel, part[PART_SHADE + face]
 
 
-@inlined_function
+@device_function
 def part_pixel(assets, frame, part, dx, dy, dz, r, g, b, depth):
     """Draw a part over a pixel -> its new (r, g, b, depth)."""
     box = np.int32(part[PART_BOX])

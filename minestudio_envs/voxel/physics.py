@@ -28,7 +28,7 @@ from minestudio_envs.voxel.collision import (
 from minestudio_envs.voxel.drops import PLAYER_HALF, PLAYER_HEIGHT, PLAYER_SNEAKING, WATER_PUSH
 from minestudio_envs.voxel.inventory import FEET, HEAD, throw_everything, wear
 from minestudio_envs.voxel.items import HOTBAR_SLOTS, INVENTORY_SLOTS
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.state import CUSTOM_ID, DAMAGE_TAKEN, DEATHS, EFFECT_ID, EFFECTS, GAMERULE_ID
 
 # Indices into the 20 buttons of a tick (VPT's order).
@@ -120,14 +120,14 @@ def effect_level(player, n, effect):
     return player[n].effect_amplifier[effect] + 1 if player[n].effect_ticks[effect] > 0 else 0
 
 
-@inlined_function
+@device_function
 def turn_camera(state, n, pitch_change, yaw_change):
     """Turns the view by degrees, positive = down and right; pitch stays within +-90."""
     state.player[n].yaw = np.float32(wrap_degrees(float(state.player[n].yaw) + float(yaw_change)))
     state.player[n].pitch = np.float32(min(90.0, max(-90.0, float(state.player[n].pitch) + float(pitch_change))))
 
 
-@inlined_function
+@device_function
 def select_hotbar(state, n, pressed):
     """A newly pressed hotbar key selects its slot; of several the highest wins."""
     for slot in range(HOTBAR_SLOTS):
@@ -273,7 +273,7 @@ def within(voxels, n, block_touch, bits, x, y, z, half, height):
     return False
 
 
-@inlined_function
+@device_function
 def move_player(state, n, tables, pressed):
     """One tick of what surrounds the player, of walking, sprinting, sneaking, jumping, swimming, climbing, falling."""
     voxels, block_height = state.voxels, tables.block_height
@@ -601,7 +601,7 @@ def act_on_body(player, n, tables, effect, left, amplifier):
         player[n].absorption = 0.0
 
 
-@inlined_function
+@device_function
 def tick_body(state, n, tables):
     """Effects, hunger, healing, death and the counters of the arm, once a tick."""
     for effect in range(NUM_EFFECTS):

@@ -23,7 +23,7 @@ from minestudio_envs.voxel.blocks import (
     WATER,
 )
 from minestudio_envs.voxel.columns import build, ground_of, put_cutout, surface_index
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.noise import noise, torus_offset
 from minestudio_envs.voxel.randomness import hash2, mix, to_unit
 
@@ -155,7 +155,7 @@ def leaf_layer(kind, layer, logs, straight, coin, bits):
     return 0, logs - layer, 0, 1 if layer < 2 else LEAF_RADIUS, layer > 0
 
 
-@inlined_function
+@device_function
 def grow_tree(state, n, kind, x, z, base, bits):
     """A tree whose lowest log is at (x, base, z)."""
     mask = state.voxels.shape[1] - 1
@@ -204,7 +204,7 @@ def hang_vines(state, n, x, y, z, coin):
                 put_cutout(state, n, i, j, y - down, VINES[side])
 
 
-@inlined_function
+@device_function
 def grow_trees(state, n, seed, spawn_x, spawn_z):
     """Trees in the cells of a grid by biome: many in forests and groves, few in the open, none near the spawn."""
     size = state.voxels.shape[1]
@@ -286,7 +286,7 @@ def stands_free(voxels, n, x, z, y):
     return True
 
 
-@inlined_function
+@device_function
 def grow_plant(state, n, x, z, ground, plant, near_spawn, bits):
     """A plant on the ground of column (x, z), if it can live there."""
     voxels = state.voxels
@@ -330,7 +330,7 @@ def grow_plant(state, n, x, z, ground, plant, near_spawn, bits):
         put_cutout(state, n, x, z, ground, plant)
 
 
-@inlined_function
+@device_function
 def grow_plants(state, n, seed, spawn_x, spawn_z):
     """The plants that the columns were given."""
     size = state.voxels.shape[1]
@@ -345,7 +345,7 @@ def grow_plants(state, n, seed, spawn_x, spawn_z):
                     grow_plant(state, n, x, z, packed & 255, packed >> 8, dx * dx + dz * dz < 9, bits)
 
 
-@inlined_function
+@device_function
 def grow_pumpkins(state, n, seed, spawn_x, spawn_z):
     """Rare patches of pumpkins on grass."""
     size = state.voxels.shape[1]

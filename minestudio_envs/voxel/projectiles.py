@@ -6,7 +6,7 @@ import numpy as np
 
 from minestudio_envs.voxel.blocks import FIRST_LIQUID, LAST_WATER
 from minestudio_envs.voxel.collision import block_at, is_free, ray_to_box, ray_to_solid
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.mobs import body, count_kill, hurt_mob, knock_back
 from minestudio_envs.voxel.physics import PLAYER_HALF_WIDTH, SNEAKING_HEIGHT, STANDING_HEIGHT, hurt_player
 from minestudio_envs.voxel.randomness import STREAM_ARROW, draw, random_bits
@@ -55,7 +55,7 @@ def shoot_arrow(arrows, n, x, y, z, dx, dy, dz, speed, inaccuracy, bits):
     arrows[n, slot].ticks = 1
 
 
-@inlined_function
+@device_function
 def strike_player(state, n, tables, i, amount):
     """The arrow in slot ``i`` hits the player."""
     vx, vz = state.arrows[n, i].velocity[0], state.arrows[n, i].velocity[2]
@@ -63,7 +63,7 @@ def strike_player(state, n, tables, i, amount):
     hurt_player(state.player, n, tables, amount * HARD_DAMAGE, from_x, from_z, False)
 
 
-@inlined_function
+@device_function
 def strike_mob(state, n, i, m, amount):
     """The arrow in slot ``i`` hits mob ``m``."""
     result = hurt_mob(state.mobs, n, m, np.float32(amount), False)
@@ -73,7 +73,7 @@ def strike_mob(state, n, i, m, amount):
         count_kill(state, n, state.mobs[n, m].kind)
 
 
-@inlined_function
+@device_function
 def fly(state, n, tables, i):
     """One tick of a flying arrow: to the first body or block in its way, or on."""
     x, y, z = state.arrows[n, i].position[0], state.arrows[n, i].position[1], state.arrows[n, i].position[2]
@@ -130,7 +130,7 @@ def fly(state, n, tables, i):
     state.arrows[n, i].position[2] = z + dz * way
 
 
-@inlined_function
+@device_function
 def tick_arrows(state, n, tables):
     """One tick of all arrows. What is stuck keeps its velocity, as the direction it points in."""
     for i in range(state.arrows.shape[1]):

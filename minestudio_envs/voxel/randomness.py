@@ -7,7 +7,8 @@ The mixer is the finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable ps
 """
 
 import numpy as np
-from numba import njit
+
+from minestudio_envs.voxel.jit import device_function
 
 # Streams keep the draws of different purposes apart. A stream may be offset by an index (a mob, a column):
 # leave 2**16 between two of them.
@@ -29,7 +30,7 @@ _U27, _U30, _U31, _U33, _U40 = (np.uint64(shift) for shift in (27, 30, 31, 33, 4
 _TO_UNIT = np.float32(2.0**-24)
 
 
-@njit(inline="always")
+@device_function
 def mix(x):
     """SplitMix64's finaliser: a bijection of uint64 in which every input bit reaches every output bit."""
     x = (x ^ (x >> _U30)) * _MIX1
@@ -37,49 +38,49 @@ def mix(x):
     return x ^ (x >> _U31)
 
 
-@njit(inline="always")
+@device_function
 def hash2(a, b):
     """Hash of two integers -> uint64."""
     return mix(mix(np.uint64(a) + _GOLDEN) + np.uint64(b) * _GOLDEN)
 
 
-@njit(inline="always")
+@device_function
 def tick_bits(key, episode, tick):
     """The part of random_bits that all draws of a tick share."""
     return hash2(hash2(key, episode), tick)
 
 
-@njit(inline="always")
+@device_function
 def stream_bits(tick_bits, stream):
     """random_bits(key, episode, tick, stream) from its shared part."""
     return mix(tick_bits + np.uint64(stream) * _GOLDEN)
 
 
-@njit(inline="always")
+@device_function
 def random_bits(key, episode, tick, stream):
     """uint64 bits for (environment key, episode, tick, stream)."""
     return stream_bits(tick_bits(key, episode, tick), stream)
 
 
-@njit(inline="always")
+@device_function
 def to_unit(bits):
     """uint64 bits -> float32 in [0, 1), from the top 24 bits."""
     return np.float32(bits >> _U40) * _TO_UNIT
 
 
-@njit(inline="always")
+@device_function
 def uniform(key, episode, tick, stream):
     """float32 in [0, 1) for (environment key, episode, tick, stream)."""
     return to_unit(random_bits(key, episode, tick, stream))
 
 
-@njit(inline="always")
+@device_function
 def draw(bits, which):
     """The ``which``-th (0-3) of the four numbers in [0, 1) that 64 random bits hold."""
     return float((bits >> np.uint64(16 * which)) & np.uint64(0xFFFF)) * 2.0**-16
 
 
-@njit(inline="always")
+@device_function
 def random_index(bits, count):
     """uint64 bits -> int64 in [0, count)."""
     return np.int64(bits >> _U33) % np.int64(count)
@@ -87,5 +88,7 @@ def random_index(bits, count):
 
 def environment_key(seed: int, index: int) -> int:
     """The int64 key of environment ``index`` of a batch seeded with ``seed``; a single environment has index 0."""
+    mixed = getattr(mix, "py_func", mix)  # hash2, in Python
     with np.errstate(over="ignore"):
-        return int(np.uint64(hash2(np.uint64(seed & 0xFFFFFFFFFFFFFFFF), np.uint64(index))).astype(np.int64))
+        key = mixed(mixed(np.uint64(seed & 0xFFFFFFFFFFFFFFFF) + _GOLDEN) + np.uint64(index) * _GOLDEN)
+    return int(key.astype(np.int64))

@@ -29,7 +29,7 @@ from minestudio_envs.voxel.block_rays import (
 )
 from minestudio_envs.voxel.blocks import AIR
 from minestudio_envs.voxel.cutouts import CUT_RECT, CUT_SIZE, MAX_CUTOUTS, cutout_pixel, make_cutouts
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.marks import MARK_RECT, MARK_SIZE, make_marks, mark_pixel
 from minestudio_envs.voxel.parts import make_held_part, make_item_parts, make_mob_parts, part_pixel
 from minestudio_envs.voxel.view import (
@@ -76,7 +76,7 @@ def make_tiles(height, tiles):
     return F(top)
 
 
-@inlined_function
+@device_function
 def held_pixel(assets, frame, held, shift, rows, columns, row, column, r, g, b):
     """Draw what the hand holds over a pixel of a picture of rows x columns -> (r, g, b)."""
     x = ((F(column) + HALF) / F(columns) * TWO - ONE) * TAN_H
@@ -85,7 +85,7 @@ def held_pixel(assets, frame, held, shift, rows, columns, row, column, r, g, b):
     return np.floor(r + HALF), np.floor(g + HALF), np.floor(b + HALF)
 
 
-@inlined_function
+@device_function
 def rain_pixel(frame, row, column, columns, dx, dy, dz, r, g, b, depth):
     """Streaks of rain over a pixel -> (r, g, b): three curtains of drops around the player that fall with time."""
     level = np.sqrt(dx * dx + dz * dz)
@@ -104,7 +104,7 @@ def rain_pixel(frame, row, column, columns, dx, dy, dz, r, g, b, depth):
     return np.floor(r + HALF), np.floor(g + HALF), np.floor(b + HALF)
 
 
-@inlined_function
+@device_function
 def most_parts(state):
     return state.mobs.shape[1] * PARTS_PER_MOB + state.drops.shape[1] + state.arrows.shape[1] + 1
 
@@ -166,7 +166,7 @@ def render_by_pixel(state, assets, n, image):
             image[row, column, 2] = np.uint8(b)
 
 
-@inlined_function
+@device_function
 def write_pixel(image, row, column, r, g, b):
     row, column = np.uint32(row), np.uint32(column)
     image[row, column, 0] = np.uint8(np.int32(r + HALF))
@@ -208,7 +208,7 @@ def _trace_pixels(world, assets, frame, pixels, starts, count, image, planes, de
         depths[np.uint32(row), np.uint32(column)] = t
 
 
-@inlined_function
+@device_function
 def _meet(world, frame, plane, dx, dy, dz):
     """Where a ray meets a plane -> (block, face, x, y, z, t, light).
 
@@ -278,7 +278,7 @@ def _fill_cells(world, assets, frame, cells, count, size, image, planes, depths,
     return failed
 
 
-@inlined_function
+@device_function
 def _queue(planes, row, column, start, pixels, starts, count):
     """Add a pixel to the list of those to trace, unless it was."""
     if planes[row, column] == UNKNOWN:

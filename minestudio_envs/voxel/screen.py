@@ -10,7 +10,7 @@ from minestudio_envs.voxel.digging import stop_digging
 from minestudio_envs.voxel.drops import add_item, throw
 from minestudio_envs.voxel.inventory import CURSOR, FEET, HEAD, OFFHAND, clear_slot, take, throw_from
 from minestudio_envs.voxel.items import HOTBAR_SLOTS, ITEM_ID
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.physics import ATTACK, DROP, HOTBAR, INVENTORY, SNEAK, USE
 
 WINDOW_WIDTH, WINDOW_HEIGHT = 640, 360
@@ -243,7 +243,7 @@ def tick_open_screen(state, n, tables, pressed, camera):
                 right_click(player, n, tables, slot)
 
 
-@inlined_function
+@device_function
 def tick_screen(state, n, tables, pressed, camera):
     """Opens and closes the screen; moves its cursor and stacks."""
     if pressed[INVENTORY] and not state.player[n].pressed[INVENTORY]:

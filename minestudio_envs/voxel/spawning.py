@@ -7,7 +7,7 @@ import math
 
 from minestudio_envs.voxel.blocks import AIR, BEDROCK, FIRST_LIQUID, FIRST_OPAQUE, GRASS_BLOCK
 from minestudio_envs.voxel.collision import block_at, is_free
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.light import light_at, sky_darkening
 from minestudio_envs.voxel.mobs import BABY_AGE, FIRST_MONSTER, more_bits, spawn_natural
 from minestudio_envs.voxel.randomness import STREAM_NATURAL_SPAWN, draw, random_bits
@@ -54,7 +54,7 @@ def dark_enough(state, n, x, y, z, bits):
     return level <= int(DARK * draw(bits, 1))
 
 
-@inlined_function
+@device_function
 def despawn(state, n, bits):
     """Monsters that came by themselves leave when they are far from the player -> how many stay."""
     stay = 0
@@ -78,7 +78,7 @@ def despawn(state, n, bits):
     return stay
 
 
-@inlined_function
+@device_function
 def spawn_monster(state, n, tables, bits):
     """One attempt to put a zombie or a skeleton somewhere dark around the player."""
     x = math.floor(state.player[n].position[0] + (2.0 * draw(bits, 0) - 1.0) * FARTHEST)
@@ -103,7 +103,7 @@ def spawn_monster(state, n, tables, bits):
         spawn_natural(state, n, tables, kind, x + 0.5, float(y), z + 0.5, more_bits(bits, 2))
 
 
-@inlined_function
+@device_function
 def spawn_mobs(state, n, tables):
     """Spawns and despawns for one tick."""
     if state.world[n].tick % SPAWN_EVERY != 0:

@@ -27,7 +27,7 @@ from minestudio_envs.voxel.biomes import (
 )
 from minestudio_envs.voxel.blocks import AIR, BEDROCK, BLOCK_ID, DIRT, GRASS_BLOCK, STONE, WATER
 from minestudio_envs.voxel.columns import OPEN_SKY, ground_of, open_span, surface_index
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.light import light_world
 from minestudio_envs.voxel.noise import corners, torus_offset
 from minestudio_envs.voxel.physics import place_player
@@ -56,7 +56,7 @@ FADE = _t**3 * (_t * (_t * 6 - 15) + 10)  # Perlin's fade curve at every 64th
 STREAM_BIOME, STREAM_COLUMN = np.uint64(32 << 16), np.uint64(33 << 16)
 
 
-@inlined_function
+@device_function
 def surface_blocks(biome, ground, sea, n2, n3):
     """(top, filler, sub) of a column: the surface's block, three below it, four below those.
 
@@ -84,7 +84,7 @@ def surface_blocks(biome, ground, sea, n2, n3):
     return GRASS_BLOCK, DIRT, STONE
 
 
-@inlined_function
+@device_function
 def fill_column(voxels, light, n, x, z, ground, top, sea, surface, filler, sub, bits):
     """A column from its layers: ragged bedrock, stone, sub, filler, surface, water up to the sea, and air."""
     s, f, u, w = np.uint8(ground - 1), np.uint8(ground - 4), np.uint8(max(ground - 8, 0)), np.uint8(top)
@@ -104,7 +104,7 @@ def fill_column(voxels, light, n, x, z, ground, top, sea, surface, filler, sub, 
         voxels[n, x, z, y] = BEDROCK if whole else STONE
 
 
-@inlined_function
+@device_function
 def shape_land(state, n, seed, home, spawn_x, spawn_z):
     """Biome, height, layers and ores of every column; also clears what the next steps add to."""
     voxels, height = state.voxels, state.height

@@ -7,7 +7,7 @@ import numpy as np
 from minestudio_envs.voxel.biomes import EXTREME_HILLS, sea_level
 from minestudio_envs.voxel.blocks import AIR, BLOCK_ID, LAVA, STONE
 from minestudio_envs.voxel.columns import OPEN_SKY, column, ground_of, open_span, span
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.noise import torus_offset
 from minestudio_envs.voxel.randomness import hash2, mix, to_unit
 from minestudio_envs.voxel.state import WORD
@@ -77,7 +77,7 @@ def lava_level(world_height):
     return max(int(LAVA_DEPTH * depth_scale(world_height)), MIN_DEPTH + 1)
 
 
-@inlined_function
+@device_function
 def place_vein(voxels, n, block, steps, x0, z0, i, j, y, low, high, bits):
     """A walk through stone from (i, j) in the chunk at (x0, z0), within it and within heights low to high."""
     for _ in range(steps):
@@ -89,7 +89,7 @@ def place_vein(voxels, n, block, steps, x0, z0, i, j, y, low, high, bits):
         y = min(max(y + TURN_Y[turn], low), high)
 
 
-@inlined_function
+@device_function
 def place_pocket(voxels, n, block, x, z, y, shape):
     """A ball of stone of another kind."""
     for dx in range(2 * POCKET_REACH + 1):
@@ -106,7 +106,7 @@ def some(average, bits):
     return int(average + to_unit(bits))
 
 
-@inlined_function
+@device_function
 def place_ores(state, n, seed, x0, z0):
     """The pockets and veins of the chunk at (x0, z0). They only ever replace stone and stay within the chunk."""
     voxels = state.voxels
@@ -137,7 +137,7 @@ def place_ores(state, n, seed, x0, z0):
                 voxels[n, x0 + i, z0 + j, y] = EMERALD
 
 
-@inlined_function
+@device_function
 def roof(state, n, x, z, spawn_x, spawn_z):
     """The y that caves in this column stay below: the surface, or less where water or the player would fall in."""
     size = state.voxels.shape[1]
@@ -156,7 +156,7 @@ def roof(state, n, x, z, spawn_x, spawn_z):
     return top
 
 
-@inlined_function
+@device_function
 def carve_span(state, n, x, z, low, high, spawn_x, spawn_z):
     """Takes blocks low to high - 1 out of a column: air, or lava far down; never bedrock, never near water."""
     voxels = state.voxels
@@ -183,7 +183,7 @@ def carve_span(state, n, x, z, low, high, spawn_x, spawn_z):
             state.scratch[n, column(voxels, x, z) * words + word] &= span(0, top, word)
 
 
-@inlined_function
+@device_function
 def carve_ball(state, n, x, z, y, radius, flatness, spawn_x, spawn_z):
     """A hollow ball around (x, y, z), lower than wide by ``flatness``."""
     mask = state.voxels.shape[1] - 1
@@ -197,7 +197,7 @@ def carve_ball(state, n, x, z, y, radius, flatness, spawn_x, spawn_z):
                 carve_span(state, n, i & mask, j & mask, low, high, spawn_x, spawn_z)
 
 
-@inlined_function
+@device_function
 def carve_caves(state, n, seed, spawn_x, spawn_z):
     """Winding tunnels, some of which begin in a room or at the surface."""
     size, sea = state.voxels.shape[1], sea_level(state.voxels.shape[3])

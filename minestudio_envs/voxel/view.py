@@ -13,7 +13,7 @@ from numba import njit
 
 from minestudio_envs.voxel import hud, items, shapes, sprites, textures
 from minestudio_envs.voxel.blocks import BLOCKS, FIRST_LIQUID, FIRST_OPAQUE, LAVA
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.models import MAX_BOXES, NUM_MODELS, build_models
 from minestudio_envs.voxel.physics import eye_height
 from minestudio_envs.voxel.state import EFFECT_ID
@@ -272,14 +272,14 @@ def _gamma(c):
     return min(F(0.96) * min(c, ONE) + F(0.03), ONE)
 
 
-@inlined_function
+@device_function
 def daylight(sun_cos, rain, thunder):
     """How bright the sky's light is, 0.2-1."""
     bright = min(max(sun_cos * TWO + F(0.2), ZERO), ONE)
     return bright * (ONE - F(0.3125) * rain) * (ONE - F(0.3125) * thunder) * F(0.8) + F(0.2)
 
 
-@inlined_function
+@device_function
 def sky_part(bright):
     """The open sky's part of the light map, before gamma: (red and green, blue). The night is bluish."""
     sky_light = bright * F(0.95) + F(0.05)
@@ -315,7 +315,7 @@ def make_world(state, assets, n, frame, tiles):
     return World(state.voxels[n], state.height[n], state.light[n], state.biome[n], state.cutouts[n], tiles, light_map)
 
 
-@inlined_function
+@device_function
 def make_frame(state, assets, n, rows, columns, top):
     """Camera and light of environment ``n`` for an image of rows x columns; ``top`` as in Frame."""
     world_size = state.voxels.shape[1]
@@ -434,7 +434,7 @@ def make_frame(state, assets, n, rows, columns, top):
     )
 
 
-@inlined_function
+@device_function
 def ray_direction(frame, row, column):
     row, column = F(row), F(column)
     return (
@@ -444,7 +444,7 @@ def ray_direction(frame, row, column):
     )
 
 
-@inlined_function
+@device_function
 def horizon_colour(frame, dx, dz, inverse_length):
     """Colour of the fog in a direction: reddish towards the sun when it rises or sets."""
     r, g, b = frame.fog
@@ -455,7 +455,7 @@ def horizon_colour(frame, dx, dz, inverse_length):
     return r, g, b
 
 
-@inlined_function
+@device_function
 def sky_colour(assets, frame, dx, dy, dz):
     """Colour of the sky in direction d, float32 0-255: gradient, stars, sun and moon, clouds."""
     inverse_length = ONE / np.sqrt(dx * dx + dy * dy + dz * dz)
@@ -510,7 +510,7 @@ def sky_colour(assets, frame, dx, dy, dz):
     return r, g, b
 
 
-@inlined_function
+@device_function
 def to_camera(frame, x, y, z):
     """A vector of the world in the camera's axes: (right, up, depth)."""
     return (
@@ -520,7 +520,7 @@ def to_camera(frame, x, y, z):
     )
 
 
-@inlined_function
+@device_function
 def box_corner(corner, o, a, b, c):
     """Corner 0-7 of the box at ``o`` with the edges a, b, c, a bit for each."""
     i, j, k = F(corner & 1), F((corner >> 1) & 1), F(corner >> 2)

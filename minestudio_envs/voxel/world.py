@@ -25,7 +25,7 @@ from minestudio_envs.voxel.blocks import (
 )
 from minestudio_envs.voxel.collision import block_at
 from minestudio_envs.voxel.drops import drop_loot
-from minestudio_envs.voxel.jit import device_function, inlined_function
+from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.light import beside, relight
 from minestudio_envs.voxel.state import WORD
 
@@ -127,7 +127,7 @@ def change_block(state, n, tables, x, y, z, block):
             schedule(state, n, i, j, k, state.world[n].tick + DELAY[reaction])
 
 
-@inlined_function
+@device_function
 def schedule(state, n, x, y, z, tick):
     """Has block (x, y, z) looked at in that tick, or earlier where it is due earlier."""
     size, world_height = state.voxels.shape[1], state.voxels.shape[3]
@@ -143,7 +143,7 @@ def schedule(state, n, x, y, z, tick):
         state.world[n].pending_updates = count + 1
 
 
-@inlined_function
+@device_function
 def tick_blocks(state, n, tables):
     """Carries out the block updates that are due."""
     if state.world[n].pending_updates > 0:
@@ -167,7 +167,7 @@ def run_updates(state, n, tables):
         update_block(state, n, tables, column // size, y, column % size)
 
 
-@inlined_function
+@device_function
 def update_block(state, n, tables, x, y, z):
     """What becomes of a block now that something beside it has changed."""
     block = block_at(state.voxels, n, x, y, z)
@@ -242,7 +242,7 @@ def gives_way(block):
     return block == AIR or (block < FIRST_LIQUID and WASHABLE[block])
 
 
-@inlined_function
+@device_function
 def flow(state, n, tables, x, y, z, level):
     """Water at (x, y, z): its level follows from its neighbours', then it flows on, downwards if it can.
 

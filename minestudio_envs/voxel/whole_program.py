@@ -1,0 +1,91 @@
+"""A kernel and all functions that it calls are optimised once, together.
+
+numba finishes every function on its own: at each level of calls it links in all that lies below, optimises that again
+and makes machine code of it. For the hundreds of functions of one tick this takes many minutes, and what comes of it
+is slower, for a function that others may call from elsewhere keeps its calling convention: the State's arrays are
+passed on the stack, word by word.
+"""
+
+import gc
+from contextlib import contextmanager
+
+from llvmlite.binding import Linkage
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler_lock import global_compiler_lock
+
+
+class _Later(JITCodeLibrary):
+    """A library that is left as it is until a kernel links it in."""
+
+    def finalize(self):
+        self._finalized = True
+
+    def _get_module_for_linking(self):
+        """With its callees: for a caller that is no kernel."""
+        if self._shared_module is None:
+            self._shared_module = self._final_module.clone()
+            _link(self._shared_module, self._linking_libraries)
+            _set_linkage(self._shared_module, Linkage.external, Linkage.weak_odr)
+        return self._shared_module
+
+
+class _Kernel(JITCodeLibrary):
+    """The library of a kernel, which links in all that its functions call, and theirs."""
+
+    def finalize(self):
+        libraries, self._linking_libraries = self._linking_libraries, []
+        _link(self._final_module, libraries)
+        super().finalize()
+
+    def _optimize_final_module(self):
+        # Nobody else calls them: their arguments may be left out, and those that are called once are inlined.
+        _set_linkage(self._final_module, Linkage.weak_odr, Linkage.internal)
+        super()._optimize_final_module()
+
+
+def _set_linkage(module, old, new):
+    for function in module.functions:
+        if not function.is_declaration and function.linkage == old:
+            function.linkage = new
+
+
+def _link(module, libraries):
+    """Add to ``module`` these libraries and those that they left for later."""
+    waiting, seen = list(libraries), set()
+    while waiting:
+        library = waiting.pop()
+        if library in seen:
+            continue
+        seen.add(library)
+        if isinstance(library, _Later):
+            waiting += library._linking_libraries
+            part = library._final_module.clone()
+            _set_linkage(part, Linkage.external, Linkage.weak_odr)  # linkonce_odr is left out where nobody asks yet
+            module.link_in(part)
+        else:
+            module.link_in(library._get_module_for_linking(), preserve=True)
+
+
+@contextmanager
+def whole_program(kernel):
+    """Compile the dispatcher ``kernel`` in here."""
+    codegen = kernel.targetctx.codegen()
+    name = kernel.py_func.__qualname__
+
+    def create_library(called, **options):
+        kind = _Kernel if called == name else _Later
+        return kind(codegen, called, **options)
+
+    def set_env(name, env):
+        if codegen._engine.get_global_value_address(name):  # else of a function that has no code of its own
+            type(codegen).set_env(codegen, name, env)
+
+    with global_compiler_lock:  # nothing else is compiled meanwhile
+        codegen.create_library, codegen.set_env = create_library, set_env
+        garbage = gc.get_threshold()
+        gc.set_threshold(100_000, 50, 1000)  # millions of objects live as long as the compilation
+        try:
+            yield
+        finally:
+            gc.set_threshold(*garbage)
+            del codegen.create_library, codegen.set_env
