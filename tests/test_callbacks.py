@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import av
 import gymnasium as gym
+import numba
 import numpy as np
 import pytest
 import torch
@@ -65,18 +66,22 @@ def slots(state, i=0):
 # RANDOMNESS
 
 
+@numba.njit
+def kernel_draw(key, episode, stream):
+    bits = randomness.random_bits(key, episode, 0, stream)
+    return bits, randomness.random_index(bits, 5)
+
+
 def test_draws_as_tensors_are_the_kernels():
     keys = torch.tensor([randomness.environment_key(s, i) for s in (0, 7) for i in range(3)])
     episodes = torch.tensor([0, 1, 2, 3, 1000, 5])
     for stream in (3, randomness.STREAM_CALLBACK + 9):
-        bits = [
-            randomness.random_bits(np.int64(k), np.int64(e), 0, stream) for k, e in zip(keys, episodes, strict=True)
-        ]
+        pairs = zip(keys.tolist(), episodes.tolist(), strict=True)
+        bits, indices = zip(*(kernel_draw(key, episode, stream) for key, episode in pairs), strict=True)
         assert [int(b) for b in bits] == [
             b & (1 << 64) - 1 for b in draws.episode_bits(keys, episodes, stream).tolist()
         ]
-        indices = [int(randomness.random_index(np.uint64(b), 5)) for b in bits]
-        assert draws.episode_index(keys, episodes, stream, 5).tolist() == indices
+        assert draws.episode_index(keys, episodes, stream, 5).tolist() == list(indices)
 
 
 def test_some_of_a_group_are_drawn_alike_by_kernel_and_tensors_and_all_equally_often():

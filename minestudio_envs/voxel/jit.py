@@ -23,7 +23,12 @@ def device_function(function):
     def get_call_template(args, kws):
         return resolve(tuple(map(_general, args)), {name: _general(kind) for name, kind in kws.items()})
 
+    def refuse(*_, **__):
+        raise TypeError(f"{function.__name__} can be called by kernels only; .py_func is the Python function")
+
     dispatcher.get_call_template = get_call_template
+    dispatcher._insert = lambda *_, **__: None  # what Python could call: there is nothing, and it would call it
+    dispatcher._compile_for_args = refuse
     return dispatcher
 
 

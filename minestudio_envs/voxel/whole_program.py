@@ -51,19 +51,21 @@ def _set_linkage(module, old, new):
 
 def _link(module, libraries):
     """Add to ``module`` these libraries and those that they left for later."""
-    waiting, seen = list(libraries), set()
+    waiting, seen, complete = list(libraries), set(), []
     while waiting:
         library = waiting.pop()
         if library in seen:
             continue
         seen.add(library)
-        if isinstance(library, _Later):
-            waiting += library._linking_libraries
-            part = library._final_module.clone()
-            _set_linkage(part, Linkage.external, Linkage.weak_odr)  # linkonce_odr is left out where nobody asks yet
-            module.link_in(part)
-        else:
-            module.link_in(library._get_module_for_linking(), preserve=True)
+        if not isinstance(library, _Later):
+            complete.append(library)
+            continue
+        waiting += library._linking_libraries
+        part = library._final_module.clone()
+        _set_linkage(part, Linkage.external, Linkage.weak_odr)
+        module.link_in(part)
+    for library in complete:  # last: of these is taken only what is asked for by then
+        module.link_in(library._get_module_for_linking(), preserve=True)
 
 
 @contextmanager
