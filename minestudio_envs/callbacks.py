@@ -36,7 +36,7 @@ from gymnasium import spaces
 
 from minestudio_envs import draws
 from minestudio_envs.actions import BUTTONS
-from minestudio_envs.views import MINECRAFT_BIOME, REWARD_EVENTS, check_box
+from minestudio_envs.views import MAX_DEGREES, MINECRAFT_BIOME, REWARD_EVENTS, check_box
 from minestudio_envs.voxel import commands, game_data
 from minestudio_envs.voxel import program as rows
 from minestudio_envs.voxel.biomes import BIOMES
@@ -227,6 +227,9 @@ class Compose(MinecraftCallback):
             callback.translate(task)
 
 
+MAX_RANGE, MAX_SUMMONED = 1000, 1000  # blocks; mobs of one entry, each of which takes a tick of every reset
+
+
 class SummonMobsCallback(MinecraftCallback):
     """Summons mobs around the player at every reset.
 
@@ -245,11 +248,10 @@ class SummonMobsCallback(MinecraftCallback):
             if entry["name"] not in MOB_KINDS:
                 known = nearest(entry["name"], MOB_KINDS)
                 raise ValueError(f"SummonMobsCallback: unknown mob {entry['name']!r}; {known}")
-            _whole("SummonMobsCallback", "number", entry["number"], 0)
+            _whole("SummonMobsCallback", "number", entry["number"], 0, MAX_SUMMONED)
             for key in ("range_x", "range_z"):
-                low, high = entry[key]
-                if not low <= high:
-                    raise ValueError(f"SummonMobsCallback: {key}={entry[key]} must be [low, high]")
+                if len(entry[key]) != 2 or not -MAX_RANGE <= entry[key][0] <= entry[key][1] <= MAX_RANGE:
+                    raise ValueError(f"SummonMobsCallback: {key}={entry[key]} must be [low, high], at most {MAX_RANGE}")
             self.mobs.append(entry)
 
     def configure(self, setup: "EngineSetup") -> None:
@@ -277,8 +279,8 @@ class MaskActionsCallback(MinecraftCallback):
         for name, value in action_settings.items():
             if name == "camera":
                 pitch, yaw = (float(v) for v in value)
-                if not np.isfinite([pitch, yaw]).all():
-                    raise ValueError(f"MaskActionsCallback: camera={value!r} must be finite degrees")
+                if not (abs(pitch) <= MAX_DEGREES and abs(yaw) <= MAX_DEGREES):
+                    raise ValueError(f"MaskActionsCallback: camera={value!r} must be degrees, at most 1e6")
                 self.camera = (pitch, yaw)
             elif name in BUTTONS:
                 if value not in (0, 1):

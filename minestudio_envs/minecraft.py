@@ -77,6 +77,14 @@ class MinecraftTask:
             self.add("CommandsCallback", commands=[replace_item(*entry) for entry in entries])
         for callback in sim.callbacks:
             callback.translate(self)
+        names = {name for name, _ in self.callbacks}
+        if "GateRewardsCallback" in names and "VoxelsCallback" not in names:
+            raise ValueError("GateRewardsCallback needs a VoxelsCallback, which says how far it looks")
+        if "VoxelsCallback" in names and "GateRewardsCallback" not in names:
+            raise TypeError(
+                "VoxelsCallback cannot run with engine='minecraft' but for a GateRewardsCallback: infos there have no "
+                "'voxels'; leave it out, or use minestudio's own MinecraftSim"
+            )
         biome = sim.preferred_spawn_biome
         self.arguments = {
             "action_type": sim.action_type,

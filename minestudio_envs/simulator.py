@@ -210,7 +210,9 @@ class MinecraftSim(gym.Env, SimView):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode={render_mode!r} must be 'rgb_array' or None")
         for name, size in (("obs_size", obs_size), ("render_size", render_size)):
-            if size is not None and (len(size) != 2 or not all(isinstance(v, int) and v >= 8 for v in size)):
+            if size is not None and (
+                len(size) != 2 or not all(isinstance(v, int | np.integer) and v >= 8 for v in size)
+            ):
                 raise ValueError(f"{name}={size!r} must be (width, height), at least 8 pixels each")
         for callback in callbacks:
             if not isinstance(callback, MinecraftCallback):
@@ -225,7 +227,12 @@ class MinecraftSim(gym.Env, SimView):
         self.obs_size = tuple(obs_size)
         self.render_size = render_size
         self.seed = seed
-        self.inventory = dict(inventory or {})
+        self.inventory = {}
+        for slot, entry in (inventory or {}).items():
+            if not isinstance(entry, Mapping) or sorted(entry) != ["quantity", "type"]:
+                raise ValueError(f"inventory[{slot!r}]={entry!r} must have 'type' and 'quantity', and nothing else")
+            commands.set_slot(int(slot), entry["type"], int(entry["quantity"]))  # raises what is wrong with them
+            self.inventory[slot] = dict(entry)
         self.preferred_spawn_biome = preferred_spawn_biome
         self.num_empty_frames = num_empty_frames
         self.callbacks = list(callbacks)
@@ -246,7 +253,7 @@ class MinecraftSim(gym.Env, SimView):
             )
         else:
             self.action_space = views.env_action_space(ENV_BUTTONS)
-        self._batch: MinecraftVectorSim | None = None
+        self._begin_view(None, 0)
         self._closed = False
 
     def setup(self, callbacks: Sequence[MinecraftCallback]) -> EngineSetup:
@@ -402,7 +409,8 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         self.stagger = stagger
         self.render_mode = sim.render_mode
         self.metadata = dict(type(self).metadata)
-        self.command_errors = setup.command_errors
+        self.command_errors = setup.command_errors  # of what every episode begins with
+        self._command_errors = [self.command_errors] * num_envs  # and those of each environment's present one
         self.time_limit = setup.time_limit
         self.obs_size = tuple(obs_size or sim.obs_size)
         self.single_observation_space = image_space(self.obs_size)
@@ -535,7 +543,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         for i, extra in extras.items():
             if not self.began[i]:
                 if "chat" in extra:
-                    self._chat(i, extra["chat"])
+                    views.run_command(self, i, extra["chat"])
                 self._boxes[i] = extra
         self.engine.step(pressed.numpy(), degrees.numpy(), modes, self._image.numpy())
         self._begin_episodes()
@@ -602,6 +610,10 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
                 hook.callback.before_batch_step(self, *own)
                 for tensor, changed in zip((pressed, degrees), own, strict=True):
                     tensor.copy_(torch.where(active[:, None], changed, tensor))
+            if not (degrees.abs() <= views.MAX_DEGREES).all():
+                raise ValueError(
+                    f"{type(hook.callback).__name__}.before_batch_step left degrees that are not: {degrees}"
+                )
         if "before_step" not in hook.names:
             return
         for i, callback in hook.copies.items():
@@ -625,10 +637,13 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
                 holds &= self._holds[parent - 1]
             self._holds[c] = torch.where(self.began, holds, self._holds[c])
         renewed = np.ones(self.num_envs, bool)
+        if self._command_errors.count(self.command_errors) < self.num_envs:
+            self._command_errors = [
+                self.command_errors if new else errors for new, errors in zip(began, self._command_errors, strict=True)
+            ]
         for i, view in self.views.items():
             if began[i]:
                 view._seed_episode(int(key[i]), int(episode[i]))
-                view._errors = []
         for hook in self.hooks:
             active = None if hook.condition == 0 else self.active(hook).numpy()
             if hook.callback.renews_world:
@@ -749,7 +764,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         i = view.index
         view.obs = {"image": self._image[i].numpy().copy()} | {k: v for k, v in view.obs.items() if k != "image"}
         info = views.describe(self, i)
-        info["command_errors"] = [*self.command_errors, *view._errors]
+        info["command_errors"] = list(self._command_errors[i])
         info |= {key: value for key, value in view.info.items() if key not in (*info, "pov")}
         size = self.sim.render_size
         if not self._alone:
@@ -763,7 +778,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         """One tick of one environment while the others stand still -> its obs and info."""
         keys, camera, extra = views.read_env_action(action)
         if "chat" in extra:
-            views.run_command(self, view, extra["chat"])
+            views.run_command(self, view.index, extra["chat"])
         modes = np.full(self.num_envs, HOLD, np.uint8)
         modes[view.index] = TICK
         self.engine.tick(np.tile(keys, (self.num_envs, 1)), np.tile(camera, (self.num_envs, 1)), modes)
@@ -771,11 +786,10 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         self._voxels = None
         return self.look(view)
 
-    def _chat(self, i: int, text: str) -> None:
-        if i in self.views:
-            views.run_command(self, self.views[i], text)
-        else:
-            views.run_command(self, EnvironmentView(self, i), text)
+    def add_command_error(self, i: int, error: str) -> None:
+        errors = list(self._command_errors)  # what infos hold stays as it is
+        errors[i] = [*errors[i], error]
+        self._command_errors = errors
 
     # VOXELS
 
@@ -897,10 +911,12 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
                     if extra := views.read_extra(key, entry):
                         extras.setdefault(i, {}).update(extra)
                 continue
+            if np.asarray(value).dtype.kind not in "biuf":
+                raise TypeError(f"action[{key!r}]: expected numbers, got {value!r}")
             value = torch.as_tensor(np.asarray(value))
             if key == "camera":
-                if value.shape != degrees.shape or not value.isfinite().all():
-                    raise ValueError(f"action['camera']: expected finite degrees [{n}, 2], got {value}")
+                if value.shape != degrees.shape or not (value.abs() <= views.MAX_DEGREES).all():
+                    raise ValueError(f"action['camera']: expected degrees [{n}, 2], at most 1e6, got {value}")
                 degrees.copy_(value)
             elif key in actions.BUTTONS:
                 if value.numel() != n or ((value != 0) & (value != 1)).any():
@@ -924,6 +940,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             },
             "_episode": ended.clone(),
             "began": self.began.clone(),
+            "command_errors": self._command_errors,
             "kill_entity": {
                 name: self.state["kill_entity"][:, kind].clone() for kind, name in enumerate(MOBS) if name != "none"
             },

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
@@ -28,6 +29,8 @@ REWARD_EVENTS = ("kill_entity", "mine_block", "craft_item", "pickup", "use_item"
 MINECRAFT_BIOME = {"extreme_hills": "mountains"}
 
 EXTRA_ACTIONS = ("chat", "voxels", "mobs", "pickItem")  # what MineStudio's env takes besides keys and camera
+
+MAX_DEGREES = 1e6  # that the camera turns in a tick; NaN is no more either
 
 
 class EnvActions(spaces.Dict):
@@ -68,8 +71,8 @@ def read_env_action(action: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, 
             pressed[actions.BUTTONS.index(key)] = number.item()
         elif key == "camera":
             camera = np.asarray(value, np.float64)
-            if camera.size != 2 or not np.isfinite(camera).all():
-                raise ValueError(f"action['camera']: expected two finite degrees (pitch, yaw), got {value!r}")
+            if camera.size != 2 or not (np.abs(camera) <= MAX_DEGREES).all():
+                raise ValueError(f"action['camera']: expected two degrees (pitch, yaw), at most 1e6, got {value!r}")
             degrees[:] = camera.reshape(2)
         elif key in EXTRA_ACTIONS:
             extras |= read_extra(key, value)
@@ -109,13 +112,20 @@ def check_box(box: Any, where: str) -> tuple[int, ...]:
 class SimView:
     """What MineStudio's callbacks use of their ``sim``, for environment ``index`` of a batch. MinecraftSim is one."""
 
-    def _begin_view(self, batch: "MinecraftVectorSim", index: int) -> None:
+    def _begin_view(self, batch: "MinecraftVectorSim | None", index: int) -> None:
         self._batch, self.index = batch, index
         self.obs: dict[str, Any] = {}
         self.info: dict[str, Any] = {}
         self.callback_messages: set[str] = set()
         self.already_reset = False
-        self._errors: list[str] = []  # of this episode's commands
+
+    def _live(self) -> "MinecraftVectorSim":
+        """The batch. Raises ResetNeeded before the first reset and ClosedEnvironmentError after close."""
+        if self._batch is None:
+            raise gym.error.ResetNeeded("nothing is there before the first reset: call reset() first")
+        if self._batch.closed:
+            raise gym.error.ClosedEnvironmentError("used after close: make a new environment")
+        return self._batch
 
     @property
     def env(self) -> "EnvView":
@@ -131,7 +141,7 @@ class SimView:
 
     def _wrap_obs_info(self, obs: Mapping[str, Any], info: Mapping[str, Any]):
         """MineStudio's callbacks rebuild their results so; here keys that other callbacks added stay."""
-        return self._batch.look(self)
+        return self._live().look(self)
 
     def agent_action_to_env_action(self, action: Mapping[str, Any] | tuple) -> dict[str, Any]:
         """VPT's joint action -> named buttons and the camera's degrees."""
@@ -179,13 +189,13 @@ class EnvView:
 
     def step(self, action: Mapping[str, Any]):
         """One tick of this environment alone, of named buttons -> (obs, reward 0.0, done False, info)."""
-        obs, info = self._view._batch.tick_one(self._view, action)
+        obs, info = self._view._live().tick_one(self._view, action)
         raw = obs | {name: info[name] for name in ("pov", "inventory") if name in info}
         return raw, 0.0, False, info
 
     def seed(self, seed: int) -> None:
         """The seed of this environment's next reset."""
-        self._view._batch.seed_one(self._view.index, seed)
+        self._view._live().seed_one(self._view.index, seed)
 
 
 class BatchInfo(dict):
@@ -205,18 +215,18 @@ class BatchInfo(dict):
         return dict, (dict(self),)
 
 
-def run_command(batch: "MinecraftVectorSim", view: SimView, text: str) -> None:
-    """Do what a command says in one environment, now. Chat that is no command does nothing, as in Minecraft."""
+def run_command(batch: "MinecraftVectorSim", i: int, text: str) -> None:
+    """Do what a command says in environment i, now. Chat that is no command does nothing, as in Minecraft."""
     if not text.startswith("/"):
         return
     try:
         row = commands.compile_command(text)
     except commands.CommandError as error:
-        view._errors.append(str(error))
+        batch.add_command_error(i, str(error))
         warnings.warn(str(error), stacklevel=2)
         return
     chosen = np.zeros(batch.num_envs, bool)
-    chosen[view.index] = True
+    chosen[i] = True
     batch.engine.execute(np.array([row]), chosen)
 
 

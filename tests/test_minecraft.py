@@ -613,9 +613,12 @@ def test_every_callback_has_its_translation_or_is_refused_with_a_reason(tmp_path
         (TaskCallback([{"name": "a", "text": "b"}]), "TaskCallback cannot run with engine='minecraft'"),
         (Compose([SpeedTestCallback()], 1), r"Compose\(options=1\) cannot run"),
         (InitInventoryCallback([{"slot": 0, "type": "stick", "quantity": 1, "metadata": 0}]), "'metadata' cannot run"),
+        (VoxelsCallback(), "VoxelsCallback cannot run with engine='minecraft' but for a GateRewardsCallback"),
     ):
         with pytest.raises(TypeError, match=words):
             MinecraftTask(MinecraftSim(callbacks=[callback]))
+    with pytest.raises(ValueError, match="GateRewardsCallback needs a VoxelsCallback"):
+        MinecraftTask(MinecraftSim(callbacks=[GateRewardsCallback()]))
 
 
 def test_each_environment_films_into_a_folder_of_its_own():

@@ -331,10 +331,14 @@ def test_bad_input_is_named(make, error, message):
         ({"buttons": np.array([0.5]), "camera": np.array([60])}, TypeError, "float"),
         ({"buttons": np.array([[0, 0]]), "camera": np.array([60])}, ValueError, "shape"),
         ({"buttons": np.array([0])}, ValueError, "camera"),
+        ({"camera": np.array([0, np.nan])}, ValueError, "camera"),
+        ({"camera": np.array([np.inf, 0])}, ValueError, "camera"),
+        ({"camera": np.array([0, 1e39])}, ValueError, "camera"),
+        ({"forward": "yes"}, TypeError, "forward"),
     ],
 )
 def test_bad_actions_are_named(action, error, message):
-    sim = small_sim()
+    sim = small_sim(action_type="agent" if "buttons" in action else "env")
     sim.reset()
     with pytest.raises(error, match=message):
         sim.step(action)
@@ -465,12 +469,59 @@ def test_chat_is_a_command_or_nothing():
     assert envs.engine.state.inventory_item[:, 0].tolist() == [0, ITEM_ID["apple"]]
 
 
-def test_sky_light_of_the_day():
-    table = {6000: (1.0, 0), 12000: (0.70, 1), 13000: (0.26, 6), 18000: (0.2, 11)}
-    for ticks, (brightness, darker) in table.items():
-        assert views.sun_brightness(ticks, 0) == pytest.approx(brightness, abs=0.01)
-        assert views.sky_darkening(ticks, 0) == pytest.approx(darker, abs=1)
+@pytest.mark.parametrize(
+    "ticks, brightness, light",
+    [  # the client's sky brightness, and sky light under the open sky, by 1.16.5's formulas
+        *((0, 0.704, 15), (1000, 1.0, 15), (6000, 1.0, 15), (11000, 1.0, 15), (12000, 0.704, 15), (12500, 0.487, 12)),
+        *((13000, 0.263, 9), (13500, 0.2, 6), (14000, 0.2, 4), (18000, 0.2, 4), (22500, 0.2, 6), (23000, 0.263, 9)),
+        (23500, 0.487, 12),
+    ],
+)
+def test_sky_light_of_the_day(ticks, brightness, light):
+    assert views.sun_brightness(ticks, 0) == pytest.approx(brightness, abs=6e-4)
+    assert views.sky_darkening(ticks, 0) == 15 - light
+
+
+def test_clouds_darken():
     assert views.sun_brightness(6000, 1) == pytest.approx(0.75) and views.sky_darkening(6000, 2) == 5
+
+
+def test_nothing_can_be_done_before_the_first_reset_or_after_close():
+    sim = small_sim()
+    assert sim.info == {} and sim.obs == {} and sim.already_reset is False
+    for use in (lambda: sim.execute_cmd("/time set day"), lambda: sim.env.step({}), lambda: sim.env.seed(3)):
+        with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+            use()
+    sim.reset()
+    sim.close()
+    with pytest.raises(gym.error.ClosedEnvironmentError, match="after close"):
+        sim.execute_cmd("/time set day")
+
+
+@pytest.mark.parametrize("array", ["torch", "numpy"])
+def test_a_batchs_infos_hold_the_command_errors_of_each_episode(array):
+    callbacks = [CommandsCallback(["/give @p no_such_thing"]), JudgeResetCallback(3)]
+    with pytest.warns(UserWarning, match="no_such_thing"):
+        envs = minestudio_envs.make_vec(
+            lambda: small_sim(action_type="env", callbacks=callbacks), 2, array=array, stagger=False
+        )
+    assert [len(errors) for errors in envs.reset()[1]["command_errors"]] == [1, 1]
+    with pytest.warns(UserWarning, match="tim"):
+        infos = envs.step({"chat": ["", "/tim set day"]})[4]
+    assert [len(errors) for errors in infos["command_errors"]] == [1, 2]
+    assert "tim" in infos["command_errors"][1][1]
+    for _ in range(3):
+        later = envs.step({"chat": ["", ""]})[4]
+    assert later["began"].all() and [len(errors) for errors in later["command_errors"]] == [1, 1]
+    assert len(infos["command_errors"][1]) == 2  # what was given out stays
+
+
+@pytest.mark.parametrize(
+    "entry", [{"type": "apple"}, {"type": "appel", "quantity": 1}, {"type": "egg", "quantity": 99}]
+)
+def test_an_inventory_is_checked_at_once(entry):
+    with pytest.raises(ValueError, match="inventory|appel"):
+        small_sim(inventory={0: entry})
 
 
 def test_camera_config_is_vpts_or_an_error():

@@ -331,6 +331,8 @@ FAULTS = {
     "/gamerule doMobSpawnin false": ["did you mean 'doMobSpawning'"],
     "/gamerule doMobSpawning 0": ["true or false"],
     "/gamerule randomTickSpeed true": ["integer"],
+    "/gamerule doInsomnia banana": ["true or false"],
+    "/gamerule doWardenSpawning true": ["no game rule"],
     "/replaceitem block 0 0 0 container.0 stick": ["only entities"],
     "/replaceitem entity @p hotbar.9 stick": ["hotbar goes from 0 to 8"],
     "/replaceitem entity @p armour.head stick": ["no slot 'armour.head'", "armor.head"],

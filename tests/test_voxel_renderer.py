@@ -715,6 +715,8 @@ def test_a_picture_does_not_depend_on_what_was_drawn_before(engine):
 
 def test_everything_that_exists_has_a_picture():
     assets = renderer.build_assets(64, 64)
+    curve = [0.0, 0.018, 0.037, 0.059, 0.083, 0.111, 0.143, 0.179, 0.222, 0.273, 0.333, 0.407, 0.5, 0.619, 0.778, 1.0]
+    np.testing.assert_allclose(assets.brightness, curve, atol=6e-4)  # of light levels, by 1.16.5's formula
     assert assets.block_texture.shape == (len(BLOCKS), 6)
     assert all(name in textures.BLOCK_FACES for name in BLOCKS[1:])
     assert not (assets.block_texture[1:] == list(textures.BLOCK_TEXTURES).index("missing")).any()

@@ -38,8 +38,10 @@ INSTANT_EFFECTS = {"instant_health", "instant_damage", "saturation"}  # their se
 SILENT_GAMERULES = (
     *("announceAdvancements", "commandBlockOutput", "doImmediateRespawn", "doInsomnia", "doLimitedCrafting"),
     *("doPatrolSpawning", "doTraderSpawning", "logAdminCommands", "maxCommandChainLength", "reducedDebugInfo"),
-    *("sendCommandFeedback", "showDeathMessages", "spectatorsGenerateChunks", "disableRaids", "doWardenSpawning"),
+    *("sendCommandFeedback", "showDeathMessages", "spectatorsGenerateChunks", "disableRaids", "doFireTick"),
+    *("spawnRadius", "maxEntityCramming", "forgiveDeadPlayers", "universalAnger", "disableElytraMovementCheck"),
 )
+INTEGER_GAMERULES = ("randomTickSpeed", "maxCommandChainLength", "spawnRadius", "maxEntityCramming")
 # States of blocks that are only another look of the same block.
 LOOKS = ("axis", "snowy", "persistent", "distance", "stage", "age", "facing", "north", "south", "east", "west", "up")
 LOOKS = (*LOOKS, "has_bottle", "unstable", "hinge")
@@ -617,15 +619,17 @@ def _fill(command, arguments, origin):
 def _gamerule(command, arguments, origin):
     _usage(command, arguments, 1, 2, "/gamerule <rule> [value]")
     rule = arguments[0]
-    if rule in SILENT_GAMERULES or (rule in GAMERULES and len(arguments) == 1):
-        return make_row(rows.NOTHING)
-    if rule not in GAMERULES:
+    if rule not in GAMERULES and rule not in SILENT_GAMERULES:
         raise CommandError(f"{command!r}: the engine has no game rule {rule!r}; {nearest(rule, GAMERULES)}")
-    if rule == "randomTickSpeed":
-        return make_row(rows.GAMERULE, GAMERULE_ID[rule], _integer(command, rule, arguments[1], 0, 4096))
-    if arguments[1] not in ("true", "false"):
+    if len(arguments) == 1:
+        return make_row(rows.NOTHING)
+    if rule in INTEGER_GAMERULES:
+        value = _integer(command, rule, arguments[1], 0, 4096 if rule in GAMERULES else 2**31 - 1)
+    elif arguments[1] in ("true", "false"):
+        value = arguments[1] == "true"
+    else:
         raise CommandError(f"{command!r}: {rule} must be true or false, not {arguments[1]!r}")
-    return make_row(rows.GAMERULE, GAMERULE_ID[rule], arguments[1] == "true")
+    return make_row(rows.NOTHING) if rule in SILENT_GAMERULES else make_row(rows.GAMERULE, GAMERULE_ID[rule], value)
 
 
 def _fixed(name: str, value: str, instead: str):
