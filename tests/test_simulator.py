@@ -516,12 +516,11 @@ def test_a_batchs_infos_hold_the_command_errors_of_each_episode(array):
     assert len(infos["command_errors"][1]) == 2  # what was given out stays
 
 
-@pytest.mark.parametrize(
-    "entry", [{"type": "apple"}, {"type": "appel", "quantity": 1}, {"type": "egg", "quantity": 99}]
-)
-def test_an_inventory_is_checked_at_once(entry):
-    with pytest.raises(ValueError, match="inventory|appel"):
-        small_sim(inventory={0: entry})
+@pytest.mark.parametrize("slot, kind, quantity", [(0, "appel", 1), (0, "egg", 99), (41, "egg", 1), (0, "apple", None)])
+def test_an_inventory_is_checked_at_once(slot, kind, quantity):
+    entry = {"type": kind} if quantity is None else {"type": kind, "quantity": quantity}
+    with pytest.raises(ValueError, match="inventory"):
+        small_sim(inventory={slot: entry})
 
 
 def test_camera_config_is_vpts_or_an_error():
