@@ -24,6 +24,7 @@ truncation, and everything random depends on the seed, the environment and the e
 
 import json
 import re
+import string
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -467,7 +468,7 @@ class FastResetCallback(MinecraftCallback):
         self.start_weather = start_weather
 
     def configure(self, setup: "EngineSetup") -> None:
-        setup.animals = False  # MineStudio's kills all that lives
+        setup.animals = False  # MineStudio's kills all that lives; in all episodes, whichever it is drawn for
         conditions = setup.group(len(self.biomes), 1) if len(self.biomes) > 1 else [setup.condition]
         for biome, condition in zip(self.biomes, conditions, strict=True):
             with setup.inside(condition):
@@ -729,7 +730,8 @@ class TaskCallback(MinecraftCallback):
 
     ``task_cfg``: a list of ``{"name", "text", ...}``. A single environment sees ``obs["task"] = {"name", "text"}`` in
     every step, and the whole entry in ``info["task"]``. In a batch, whose observations are tensors, ``obs["task"]`` is
-    the entry's number, int64 [N], and ``infos["task"]`` the list of N entries.
+    the entry's number, int64 [N] (a second TaskCallback's follow the first's), and ``infos["task"]`` the list of N
+    entries.
     """
 
     def __init__(self, task_cfg: Sequence[Mapping[str, Any]]):
@@ -742,15 +744,21 @@ class TaskCallback(MinecraftCallback):
 
     def configure(self, setup: "EngineSetup") -> None:
         self._stream = setup.streams(1)
+        self._first = setup.tasks  # its number in a batch's observations
+        setup.tasks += len(self.task_cfg)
 
     def observation_spaces(self, alone: bool) -> dict[str, spaces.Space]:
         if not alone:
-            return {"task": spaces.Discrete(len(self.task_cfg))}
+            return {"task": spaces.Discrete(self._first + len(self.task_cfg))}
         texts = {key: [entry[key] for entry in self.task_cfg] for key in ("name", "text")}
         return {
             "task": spaces.Dict(
                 {
-                    key: spaces.Text(max(1, *map(len, values)), min_length=0, charset=frozenset("".join(values)) or "a")
+                    key: spaces.Text(
+                        max(1000, *map(len, values)),
+                        min_length=0,
+                        charset=frozenset(string.printable).union(*values),  # of other TaskCallbacks too
+                    )
                     for key, values in texts.items()
                 }
             )
@@ -761,7 +769,7 @@ class TaskCallback(MinecraftCallback):
         return draws.episode_index(key, episode, self._stream, len(self.task_cfg))
 
     def observations(self, batch: "MinecraftVectorSim") -> dict[str, Any]:
-        return {"task": self._drawn(batch)}
+        return {"task": self._first + self._drawn(batch)}
 
     def observation(self, batch: "MinecraftVectorSim", index: int, active: bool) -> dict[str, Any]:
         entry = self.task_cfg[int(self._drawn(batch)[index])] if active else {"name": "", "text": ""}
@@ -975,6 +983,13 @@ class RecordCallback(MinecraftCallback):
     def before_close(self, sim: Any) -> None:
         self._save(sim)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"episode_id": self.episode_id, "recording": self.recording}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.recording = state["recording"]
+        self.episode_id = state["episode_id"] + self.recording  # the film that was broken off stays
+
     def _message(self) -> str:
         return f"Recording: {'On' if self.recording else 'Off'}, Recording Time: {self._count}"
 
@@ -987,7 +1002,10 @@ class RecordCallback(MinecraftCallback):
 
         if self.frame_type == "pov" and sim.render_size is None:
             raise ValueError("RecordCallback: frame_type='pov' films the window, but render_size=None leaves it out")
-        picture = np.asarray(info["pov"] if self.frame_type == "pov" else obs["image"])
+        if self.frame_type == "obs":
+            picture = np.asarray(obs["image"])
+        elif (picture := info.get("pov")) is None:  # another callback made a new info
+            picture = sim._live().frame(sim.index, sim.render_size)
         if self.record_origin_observation:
             self._frames.append(picture.copy())
         if self._file is None:

@@ -78,6 +78,7 @@ class EngineSetup:
     callbacks: list[tuple[MinecraftCallback, int]] = field(default_factory=list)  # with their conditions, in order
     conditions: list[list[int]] = field(default_factory=list)  # program.Script's
     condition: int = 0  # of what is being added: 1 + its row, 0 = always
+    tasks: int = 0  # entries of all TaskCallbacks
     voxels: tuple[int, ...] | None = None  # the box around the player that infos show
     needs_voxels: str | None = None  # the callback that does
     _rows: list[np.ndarray] = field(default_factory=list)
@@ -346,6 +347,8 @@ class Hook:
         self.copies: dict[int, MinecraftCallback] = {}
         if self.names:
             chosen = range(num_envs) if callback.environments is None else callback.environments
+            if min(chosen, default=0) < 0:
+                raise ValueError(f"{type(callback).__name__}: environments={tuple(chosen)} must not be negative")
             for i in (i for i in chosen if i < num_envs):
                 try:
                     self.copies[i] = deepcopy(callback) if self.copies else callback
@@ -468,6 +471,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         else:
             viewed = sorted({i for hook in self.hooks for i in hook.copies})
             self.views = {i: EnvironmentView(self, i) for i in viewed}
+        self._new_keys: dict[int, int] = {}  # by environment, for their next resets
         self._seed(sim.seed if seed is None else seed, None)
 
     def _seed(self, seed: int | Sequence[int | None], mask: np.ndarray | None) -> None:
@@ -484,8 +488,14 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
 
     def seed_one(self, index: int, seed: int) -> None:
         """The seed of one environment from its next reset on; the same as a single sim's."""
-        chosen = np.arange(self.num_envs) == index
-        self.engine.set_keys(np.full(self.num_envs, randomness.environment_key(int(seed), 0), np.int64), chosen)
+        self._new_keys[index] = randomness.environment_key(int(seed), 0)
+
+    def _take_new_keys(self) -> bool:
+        """Where ``began``; -> whether there were any."""
+        taken = {i: self._new_keys.pop(i) for i in list(self._new_keys) if self.began[i]}
+        for i, key in taken.items():
+            self.engine.set_keys(np.full(self.num_envs, key, np.int64), np.arange(self.num_envs) == i)
+        return bool(taken)
 
     # GYMNASIUM'S INTERFACE
 
@@ -515,7 +525,9 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         self.began.copy_(torch.from_numpy(mask))
         self.began_next.masked_fill_(self.began, False)
         modes = np.where(mask, self._before_reset(), HOLD)
+        before = self._image.clone()
         self.engine.step(*self._idle, modes, self._image.numpy())
+        self._image[~self.began] = before[~self.began]  # as callbacks left them
         self._begin_episodes()
         zeros, no = torch.zeros(self.num_envs), torch.zeros(self.num_envs, dtype=torch.bool)
         self._boxes, self._resetting = {}, True
@@ -594,7 +606,9 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
 
     def _hooked(self) -> bool:
         """Does anything but the engine have to know which environments reset now?"""
-        return bool(self._conditions or self.views) and bool(self.began.any())
+        if not self.began.any():
+            return False
+        return bool(self._conditions or self.views or self._command_errors.count(self.command_errors) < self.num_envs)
 
     def active(self, hook: Hook) -> torch.Tensor | None:
         """Where a callback holds in the present episodes, bool [N]; None = everywhere."""
@@ -630,20 +644,13 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
     def _before_reset(self) -> np.ndarray:
         """What the step does to each environment, where ``began`` says that an episode begins; uint8 [N]."""
         began = self.began.numpy()
-        key, episode = self.state["key"], self.state["episode"] + 1
-        for c, (parent, *condition, stream) in enumerate(self._conditions):
-            holds = draws.is_drawn(key, episode, stream, *condition)
-            if parent:
-                holds &= self._holds[parent - 1]
-            self._holds[c] = torch.where(self.began, holds, self._holds[c])
-        renewed = np.ones(self.num_envs, bool)
+        self._take_new_keys()
+        self._draw_episodes()
         if self._command_errors.count(self.command_errors) < self.num_envs:
             self._command_errors = [
                 self.command_errors if new else errors for new, errors in zip(began, self._command_errors, strict=True)
             ]
-        for i, view in self.views.items():
-            if began[i]:
-                view._seed_episode(int(key[i]), int(episode[i]))
+        renewed = np.ones(self.num_envs, bool)
         for hook in self.hooks:
             active = None if hook.condition == 0 else self.active(hook).numpy()
             if hook.callback.renews_world:
@@ -651,11 +658,25 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             for i, callback in hook.copies.items() if "before_reset" in hook.names else ():
                 if began[i] and (active is None or active[i]):
                     renewed[i] = bool(callback.before_reset(self.views[i], bool(renewed[i])))
+        if self._take_new_keys():  # a callback's
+            self._draw_episodes()
         for i, view in self.views.items():
             if began[i]:
                 renewed[i] |= not view.already_reset
                 view.already_reset = True
         return np.where(began, np.where(renewed, RESET, GO_ON), TICK).astype(np.uint8)
+
+    def _draw_episodes(self) -> None:
+        """What is drawn once in an episode, where ``began``: which conditions hold, and the views' generators."""
+        key, episode = self.state["key"], self.state["episode"] + 1
+        for c, (parent, *condition, stream) in enumerate(self._conditions):
+            holds = draws.is_drawn(key, episode, stream, *condition)
+            if parent:
+                holds &= self._holds[parent - 1]
+            self._holds[c] = torch.where(self.began, holds, self._holds[c])
+        for i, view in self.views.items():
+            if self.began[i]:
+                view._seed_episode(int(key[i]), int(episode[i]))
 
     def _after_step(self, rewards: torch.Tensor, terminations: torch.Tensor, truncations: torch.Tensor) -> dict:
         """Let the callbacks see the step and change its results -> what they add to infos."""
@@ -666,12 +687,13 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             self.look(view)
             if self._box is not None:
                 view.info["voxels"] = self._voxel_list(view.index, self._box)
+        known = {view.index: set(view.info) for view in self.views.values()}
+        for view in self.views.values():
             for name, box in self._boxes.get(view.index, {}).items():
                 if name == "voxels":
                     view.info["voxels"] = views.voxels_around(self, view.index, box)
                 elif name == "mobs":
                     view.info["mobs"] = views.mobs_around(self, view.index, box)
-        known = {view.index: set(view.info) for view in self.views.values()}
         if self._box is not None:
             infos["voxels"] = self.voxels()
         results = rewards, terminations, truncations
@@ -685,18 +707,18 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
                         tensor.copy_(torch.where(active, changed, tensor))
             observations = hook.callback.observations(self)
             if observations:
-                if active is not None:
-                    observations = _where(active, observations)
-                self._added |= observations
+                self._added |= _where(active, observations, self._added)
                 for i, view in self.views.items():
-                    view.obs |= hook.callback.observation(self, i, active is None or bool(active[i]))
+                    on = active is None or bool(active[i])
+                    own = hook.callback.observation(self, i, on)
+                    view.obs = view.obs | own if on else own | view.obs
             added = hook.callback.infos(self)
             if added:
-                infos |= added
+                infos |= _where(active, added, infos)
                 for i, view in self.views.items():
+                    known[i] |= set(added)
                     if active is None or active[i]:
                         view.info |= hook.callback.info(self, i)
-                        known[i] |= set(view.info)
             self._call_after(hook, active, *results)
         if not self._alone:
             self._gather(infos, known)
@@ -739,7 +761,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             ("obs", self._added, {n for v in self.views.values() for n in v.obs if n not in ("image", *self._added)}),
             ("info", infos, {n for i, v in self.views.items() for n in v.info if n not in known[i] and n != "pov"}),
         ):
-            for name in names:
+            for name in sorted(names):
                 values = [
                     getattr(self.views[i], where, {}).get(name) if i in self.views else None
                     for i in range(self.num_envs)
@@ -832,6 +854,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             },
             "callbacks": [hook.callback.state_dict() for hook in self.hooks],
             "copies": [{i: copy.state_dict() for i, copy in hook.copies.items()} for hook in self.hooks],
+            "command_errors": list(self._command_errors),
             "already_reset": [view.already_reset for view in self.views.values()],
             "rng": [view.np_random.bit_generator.state for view in self.views.values()],
             "ready": self._ready,
@@ -867,6 +890,12 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             view.np_random.bit_generator.state = rng
         self._episode_start.copy_(time.time() - state["seconds"])
         self._ready = state["ready"]
+        self._command_errors = [
+            self.command_errors if errors == self.command_errors else errors for errors in state["command_errors"]
+        ]
+        for view in self.views.values() if self._ready else ():
+            view.obs, view.info = {}, {}  # what callbacks added to them comes with the next step
+            self.look(view)
 
     _COUNTERS: ClassVar = (
         *("_image", "began", "began_next", "elapsed", "episode_return", "episode_length", "_shortened", "_holds"),
@@ -909,6 +938,8 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
                     raise ValueError(f"action[{key!r}]: {len(value)} values for {n} environments")
                 for i, entry in enumerate(value):
                     if extra := views.read_extra(key, entry):
+                        if key != "chat" and not self._alone:
+                            raise ValueError(f"action[{key!r}]: only a single environment and callbacks can ask for it")
                         extras.setdefault(i, {}).update(extra)
                 continue
             if np.asarray(value).dtype.kind not in "biuf":
@@ -956,11 +987,18 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         return value.numpy() if torch.is_tensor(value) else value
 
 
-def _where(active: torch.Tensor, value: Any) -> Any:
-    """Zero where not ``active``, bool [N]."""
+def _where(active: torch.Tensor | None, value: Any, before: Any) -> Any:
+    """``value`` where ``active``, bool [N] or None = everywhere; else what was there ``before``, or zeros, or None."""
+    if active is None:
+        return value
     if isinstance(value, dict):
-        return {key: _where(active, entry) for key, entry in value.items()}
-    return torch.where(active.reshape(-1, *[1] * (value.dim() - 1)), value, torch.zeros_like(value))
+        return {key: _where(active, entry, (before or {}).get(key)) for key, entry in value.items()}
+    if isinstance(value, list):
+        before = before or [None] * len(value)
+        return [new if on else old for on, new, old in zip(active.tolist(), value, before, strict=True)]
+    if before is None:
+        before = torch.zeros_like(value)
+    return torch.where(active.reshape(-1, *[1] * (value.dim() - 1)), value, before)
 
 
 def _stack(values: list[Any]) -> Any:

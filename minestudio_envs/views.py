@@ -211,6 +211,12 @@ class BatchInfo(dict):
             return self["pov"]
         raise KeyError(key)
 
+    def get(self, key: str, default: Any = None) -> Any:
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
     def __reduce__(self):
         return dict, (dict(self),)
 

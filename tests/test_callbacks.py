@@ -284,6 +284,101 @@ def test_a_task_is_a_text_alone_and_a_number_in_a_batch():
     assert arrays.observation_space.contains(arrays.reset()[0])
 
 
+def test_one_of_several_tasks_is_seen_whichever_was_drawn():
+    def tasks():
+        return Compose([TaskCallback([{"name": name, "text": f"do {name}"}]) for name in "abc"], options=1)
+
+    envs = vec(16, tasks(), seed=1)
+    obs, infos = envs.reset()
+    assert set(obs["task"].tolist()) == {0, 1, 2}
+    assert envs.single_observation_space["task"].n == 3
+    assert [task["name"] for task in infos["task"]] == ["abc"[i] for i in obs["task"]]
+    alone = sim(tasks(), seed=1)
+    obs, info = alone.reset()
+    assert obs["task"]["name"] == info["task"]["name"] == infos["task"][0]["name"]
+    assert alone.observation_space.contains(obs)
+
+
+class Notes(MinecraftCallback):
+    """Notes what it is asked to, and turns the picture over."""
+
+    def before_step(self, sim, action):
+        self.health = sim.info["health"]
+        return action
+
+    def after_reset(self, sim, obs, info):
+        return obs | {"image": 255 - obs["image"]}, info | {"note": "began"}
+
+    def after_step(self, sim, obs, reward, terminated, truncated, info):
+        return obs | {"image": 255 - obs["image"]}, reward, terminated, truncated, info | {"note": "went on"}
+
+
+def test_what_a_hook_adds_to_info_stays_whatever_comes_after_it():
+    envs = vec(2, Notes(), TaskCallback([{"name": "a", "text": "b"}]))
+    assert envs.reset()[1]["note"] == ["began"] * 2
+    infos = wait(envs)[4]
+    assert infos["note"] == ["went on"] * 2 and infos["task"][1]["name"] == "a"
+
+
+def test_a_masked_reset_leaves_the_others_pictures_as_hooks_made_them():
+    envs = vec(2, Notes())
+    envs.reset()
+    before = wait(envs)[0]["image"].clone()
+    after = envs.reset(options={"reset_mask": np.array([False, True])})[0]["image"]
+    assert (after[0] == before[0]).all() and (after[1] != before[1]).any()
+
+
+def test_a_hook_sees_its_info_after_a_resume_and_films_go_on_with_the_next_number(tmp_path):
+    def make():
+        return vec(2, Notes(), RecordCallback(tmp_path), JudgeResetCallback(3), render_size=(64, 36))
+
+    first = make()
+    first.reset()
+    for _ in range(5):  # the first step of episode 2
+        wait(first)
+    state = first.state_dict()
+    first.close()
+    again = make()
+    again.load_state_dict(state)
+    assert wait(again)[4]["note"] == ["went on"] * 2
+    again.close()
+    assert {p.name: len(frames(p)) for p in tmp_path.iterdir()} == {
+        "episode_1.mp4": 4,
+        "episode_2.mp4": 2,
+        "episode_3.mp4": 1,
+    }
+
+
+def test_a_seed_given_to_one_environment_holds_from_its_next_reset():
+    class Seeds(MinecraftCallback):
+        def before_reset(self, sim, reset_flag):
+            sim.env.seed(7)
+            return reset_flag
+
+    one = sim(*everything())
+    one.reset(seed=7)
+    other = sim(Seeds(), *everything())
+    other.reset()
+    assert fingerprint(one._batch.engine.state, 0) == fingerprint(other._batch.engine.state, 0)
+    key = one._batch.engine.state.key[0]
+    one.env.seed(8)
+    one.step(one.noop_action())
+    assert one._batch.engine.state.key[0] == key
+    one.reset()
+    assert one._batch.engine.state.key[0] == randomness.environment_key(8, 0)
+
+
+def test_only_a_single_environment_may_ask_for_blocks_and_mobs_in_an_action():
+    box = [-1, 1, 0, 0, -1, 1]
+    alone = sim(action_type="env")
+    alone.reset()
+    assert len(alone.step({"voxels": box})[4]["voxels"]) == 9
+    envs = vec(2, action_type="env")
+    envs.reset()
+    with pytest.raises(ValueError, match="only a single environment"):
+        envs.step({"voxels": [box, box]})
+
+
 def test_voxels_are_the_blocks_around_the_feet():
     commands = ["/setblock ~2 ~ ~-1 obsidian", "/setblock ~ ~2 ~ glass", "/setblock ~ ~-1 ~ stone"]
     box = [-2, 2, -1, 2, -1, 1]
@@ -654,7 +749,7 @@ def test_callbacks_from_a_configuration(tmp_path):
         (lambda: InitInventoryCallback([{"slot": 0, "type": "egg", "quantity": 1}] * 2), "twice"),
         (lambda: InitInventoryCallback([], "medium"), "unknown distraction_level"),
         (lambda: JudgeResetCallback(2.5), "time_limit=2.5"),
-        (lambda: MaskActionsCallback(camera=(0, np.nan)), "finite"),
+        (lambda: MaskActionsCallback(camera=(0, np.nan)), "degrees"),
         (lambda: TaskCallback([]), "at least one"),
         (lambda: TaskCallback([{"name": "a"}]), "'text'"),
         (lambda: SpeedTestCallback(0), "interval=0"),

@@ -500,11 +500,10 @@ def test_nothing_can_be_done_before_the_first_reset_or_after_close():
 
 @pytest.mark.parametrize("array", ["torch", "numpy"])
 def test_a_batchs_infos_hold_the_command_errors_of_each_episode(array):
-    callbacks = [CommandsCallback(["/give @p no_such_thing"]), JudgeResetCallback(3)]
     with pytest.warns(UserWarning, match="no_such_thing"):
-        envs = minestudio_envs.make_vec(
-            lambda: small_sim(action_type="env", callbacks=callbacks), 2, array=array, stagger=False
-        )
+        callbacks = [CommandsCallback(["/give @p no_such_thing"]), JudgeResetCallback(3)]
+    sim = small_sim(action_type="env", callbacks=callbacks)
+    envs = minestudio_envs.make_vec(lambda: sim, 2, array=array, stagger=False)
     assert [len(errors) for errors in envs.reset()[1]["command_errors"]] == [1, 1]
     with pytest.warns(UserWarning, match="tim"):
         infos = envs.step({"chat": ["", "/tim set day"]})[4]
