@@ -1,5 +1,7 @@
 """A trajectory depends on the key and the actions, and on nothing else."""
 
+import threading
+
 import numba
 import numpy as np
 import pytest
@@ -127,17 +129,34 @@ def test_a_snapshot_of_another_engine_is_refused(whole):
     del snapshot["yaw"]
     with pytest.raises(ValueError, match="yaw"):
         make(np.arange(ENVS)).restore(snapshot)
+    with pytest.raises(ValueError, match=r"yaw.*float64.*float32"):
+        make(np.arange(ENVS)).restore(snapshot | {"yaw": whole.state.yaw.astype(float)})
 
 
 def test_inputs_are_checked():
-    with pytest.raises(ValueError, match="power"):
-        VoxelEngine(1, world_size=48)
+    for size in (0, 8, 48, 2048):
+        with pytest.raises(ValueError, match=r"power of two, one of 16, .*, 1024$"):
+            VoxelEngine(1, world_size=size)
+    for height in (0, 32, 192, 512):
+        with pytest.raises(ValueError, match="one of 64, 128, 256"):
+            VoxelEngine(1, world_height=height)
+    for size in ((7, 8), (8, 0), (8, None), (8.5, 8)):
+        with pytest.raises(ValueError, match="at least 8 pixels"):
+            VoxelEngine(1, *size)
+        with pytest.raises(ValueError, match="at least 8 pixels"):
+            VoxelEngine(1).frame(0, *size)
     with pytest.raises(ValueError, match="program"):
         VoxelEngine(1, program=np.zeros((2, 3)))
     with pytest.raises(ValueError, match="num_envs"):
         VoxelEngine(0)
     with pytest.raises(ValueError, match="picture size"):
         _ = VoxelEngine(1).assets
+
+
+@pytest.mark.parametrize(("function", "arguments"), [(engine_module.render, 4), (engine_module.advance, 8)])
+def test_python_cannot_call_what_only_kernels_can(function, arguments):
+    with pytest.raises(TypeError, match="kernels only"):
+        function(*[0] * arguments)
 
 
 @pytest.mark.parametrize("name", ["tick", "render"])
@@ -171,3 +190,33 @@ def test_a_compilation_says_which_kernel_and_how_long(capfd, monkeypatch):
     assert capfd.readouterr().err == (
         "compiling the voxel engine (kernel 2 of 2, render), about 25 s; cached afterwards\n"
     )
+
+
+def test_two_threads_compile_once(monkeypatch):
+    built, both = [], threading.Barrier(2)
+
+    def build(name):
+        built.append(name)
+        return numba.njit(lambda: 1)
+
+    def first_use():
+        both.wait()
+        engine_module._run("render")
+
+    monkeypatch.setattr(engine_module, "_kernels", {})
+    monkeypatch.setattr(engine_module, "build_kernel", build)
+    threads = [threading.Thread(target=first_use) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert built == ["render"]
+
+
+def test_without_numba_a_kernel_is_called_as_it_is(monkeypatch):
+    monkeypatch.setattr(engine_module, "_kernels", {})
+    monkeypatch.setattr(engine_module, "build_kernel", lambda name: calls.append)
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    calls = []
+    engine_module._run("render", 7)
+    assert calls == [7]

@@ -173,9 +173,9 @@ def test_a_thrown_item_cannot_be_picked_up_for_forty_ticks(engine):
 
 def test_the_oldest_makes_room(engine):
     for k in range(MAX_DROPS + 1):
-        drop(engine, "dirt" if k else "diamond", 8.5 + 2 * (k % 8), GROUND + 3 * (k // 8), 8.5)
+        drop(engine, "dirt" if k else "diamond", 8.5 + 2 * (k % 8), GROUND + 3 * (k // 8), 8.5, 64)
         play(engine)
-    assert len(lying(engine)) == MAX_DROPS and ("diamond", 1) not in lying(engine)
+    assert len(lying(engine)) == MAX_DROPS and ("diamond", 64) not in lying(engine)
 
 
 def test_items_lie_where_they_lie_after_laps_around_the_world(engine):
@@ -200,9 +200,23 @@ def test_death_scatters_what_was_carried(engine):
     assert np.hypot(*(state.drop_position[0, :3, [0, 2]] - 9.5)).max() < 8
 
 
+def test_death_loses_none_of_all_the_stacks(engine):
+    state = engine.state
+    state.inventory_item[0], state.inventory_count[0] = ITEM_ID["dirt"], 64
+    state.cursor_item[0], state.cursor_count[0] = ITEM_ID["stick"], 3
+    put_player(engine, 9.5, GROUND, 9.5)
+    state.health[0] = 0
+    play(engine)
+    assert sorted(lying(engine)) == [("dirt", 64)] * state.inventory_item.shape[1] + [("stick", 3)]
+
+
 def test_keep_inventory(engine):
     hold(engine, "diamond", 5)
     engine.state.gamerule[0, GAMERULE_ID["keepInventory"]] = 1
+    engine.state.cursor_item[0], engine.state.cursor_count[0] = ITEM_ID["stick"], 3
+    engine.state.gui_open[0] = 1
     engine.state.health[0] = 0
     play(engine)
     assert lying(engine) == [] and engine.state.inventory_count[0, 0] == 5
+    assert engine.state.cursor_count[0] == 0 and not engine.state.gui_open[0]
+    assert (engine.state.inventory_item[0, 1], engine.state.inventory_count[0, 1]) == (ITEM_ID["stick"], 3)

@@ -173,6 +173,26 @@ def test_bodies_push_apart(engine):
     assert state.position[0, 0] > 0.8
 
 
+def test_a_calf_comes_to_its_mother_and_stays_away_from_others(engine):
+    state = engine.state
+    state.gamerule[0, GAMERULE_ID["doMobSpawning"]] = 0
+    for kind, dz, comes in ((COW, 7.5, True), (COW, 9.0, False), (PIG, 7.5, False)):
+        put_cow(engine, 0, 0.5, GROUND, 0.5)
+        put_mob(engine, kind, 1, 0.5, GROUND, 0.5 + dz)
+        state.mob_age[0, 0] = -24000
+        goals = set()
+        for _ in range(80):
+            if state.mob_goal[0, 0] == mobs.GOAL_WANDER:
+                state.mob_goal_ticks[0, 0] = 0
+            state.mob_position[0, 1] = (0.5, GROUND, 0.5 + dz)
+            play(engine)
+            goals.add(int(state.mob_goal[0, 0]))
+        assert (mobs.GOAL_PARENT in goals) == comes
+        if comes:
+            assert state.mob_goal[0, 0] != mobs.GOAL_PARENT
+            assert 2 < state.mob_position[0, 1, 2] - state.mob_position[0, 0, 2] < 3.1
+
+
 def test_legs_count_the_way(engine):
     put_cow(engine, 0, 0.5, GROUND, 0.5)
     engine.state.mob_walk[0, 0] = 0

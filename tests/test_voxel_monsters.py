@@ -62,6 +62,18 @@ def test_how_far_monsters_see(engine, kind, reach, sneaking):
         assert (mobs.GOAL_ATTACK in goals) == seen
 
 
+def test_a_skeleton_steps_aside_differently_in_every_episode(engine):
+    state, sides = engine.state, set()
+    state.tick[0] = 64
+    for state.episode[0] in range(12):
+        put_mob(engine, SKELETON, 0, 0.5, GROUND, 10.5)
+        state.mob_goal[0, 0], state.mob_goal_ticks[0, 0], state.mob_yaw[0, 0] = mobs.GOAL_ATTACK, 60, 180
+        play(engine, ticks=4)
+        sides.add(bool(state.mob_position[0, 0, 0] > 0.5))
+        state.health[0], state.tick[0] = 20, 64
+    assert sides == {False, True}
+
+
 def test_it_does_not_see_through_walls_and_forgets_whom_it_does_not_see(engine):
     state = engine.state
     wall(engine, 5)

@@ -1,12 +1,19 @@
 """The use key places, fills, eats, wears, shears and milks as in Minecraft 1.16.5."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from voxel_worlds import GROUND, give_effect, hold, lying, play, put_block, put_cow, put_player, quiet_engine
 
-from minestudio_envs.voxel.blocks import BLOCK_ID
+from minestudio_envs.voxel.blocks import BLOCK_ID, BLOCK_NAME, BLOCKS, NUM_BLOCKS
 from minestudio_envs.voxel.items import ITEM_ID, ITEMS
 from minestudio_envs.voxel.state import EFFECT_ID, SHEEP
+from minestudio_envs.voxel.tables import build_tables
+from minestudio_envs.voxel.using import ANYWHERE, NEEDS, can_be
+from minestudio_envs.voxel.world import REACTION, is_supported
 
 WATER, LAVA = BLOCK_ID["water[level=0]"], BLOCK_ID["lava[level=0]"]
 
@@ -159,6 +166,46 @@ def test_plants_need_their_ground(engine, item, ground, stands):
     hold(engine, item, 5)
     assert (use_on_ground(engine, ground) == BLOCK_ID[item]) == stands
     assert engine.state.inventory_count[0, 0] == 5 - stands
+
+
+@pytest.mark.parametrize(
+    ("item", "ground"),
+    [("torch", "glass"), ("dead_bush", "podzol"), ("dead_bush", "terracotta"), ("snow", "stone")],
+)
+def test_what_is_placed_stays(engine, item, ground):
+    hold(engine, item)
+    assert use_on_ground(engine, ground) == BLOCK_ID[item]
+    play(engine, ticks=5)
+    assert block(engine, 0, GROUND, 2) == BLOCK_ID[item]
+
+
+def check_every_block_stays_wherever_it_can_be_placed():
+    block_height = build_tables().block_height
+    for needy in map(int, np.flatnonzero(NEEDS != ANYWHERE)):
+        if "half=upper" in BLOCKS[needy]:
+            continue
+        grounds = 0
+        for ground in range(1, NUM_BLOCKS):
+            voxels = np.zeros((1, 8, 8, 8), np.uint8)
+            voxels[0, 4, 4, 3] = ground
+            if BLOCK_NAME[needy] in ("wall_torch", "ladder", "vine"):
+                voxels[0, 3:6, 3:6, 4] = ground
+            if BLOCK_NAME[needy] == "sugar_cane":
+                voxels[0, 5, 4, 3] = WATER
+            if can_be(voxels, 0, NEEDS, block_height, needy, 4, 4, 4):
+                voxels[0, 4, 4, 4] = needy
+                if "half=lower" in BLOCKS[needy]:
+                    voxels[0, 4, 4, 5] = needy + 1
+                assert is_supported(voxels, 0, 4, 4, 4, needy, REACTION[needy]), (BLOCKS[needy], BLOCKS[ground])
+                grounds += 1
+        assert grounds > 0, BLOCKS[needy]
+
+
+def test_every_block_stays_wherever_it_can_be_placed():
+    # in a process without numba: Python itself may call no device function
+    code = "import test_voxel_using as t; t.check_every_block_stays_wherever_it_can_be_placed()"
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 def test_sugar_cane_by_water_a_cactus_alone_and_plants_of_two_halves(engine):

@@ -54,7 +54,7 @@ WATER, LAVA = BLOCK_ID["water[level=0]"], BLOCK_ID["lava[level=0]"]
 LAST_WATER = BLOCK_ID["water[level=8]"]
 BEDROCK, STONE, DIRT, GRASS_BLOCK = (BLOCK_ID[name] for name in ("bedrock", "stone", "dirt", "grass_block"))
 OAK_LOG, OAK_LEAVES = BLOCK_ID["oak_log"], BLOCK_ID["oak_leaves"]
-BIRCH_LOG, BIRCH_LEAVES = BLOCK_ID["birch_log"], BLOCK_ID["birch_leaves"]
+BIRCH_LEAVES = BLOCK_ID["birch_leaves"]
 
 # Minecraft's name without the state, per id. The first id of a name stands for it where no state is given.
 BLOCK_NAME = tuple(name.split("[")[0] for name in BLOCKS)

@@ -138,40 +138,6 @@ def move_box(voxels, n, block_height, x, y, z, half, height, step, on_ground, dx
 
 
 @device_function
-def ray_to_block(voxels, n, x, y, z, dx, dy, dz, reach):
-    """Distance along the unit vector (dx, dy, dz) to the first block that is not air, or ``reach`` if none is nearer.
-
-    Steps from block to block (Amanatides and Woo, A fast voxel traversal algorithm for ray tracing, 1987).
-    """
-    bx, by, bz = math.floor(x), math.floor(y), math.floor(z)
-    far = 1e30
-    step_x, step_y, step_z = 1 if dx > 0 else -1, 1 if dy > 0 else -1, 1 if dz > 0 else -1
-    delta_x = abs(1.0 / dx) if dx != 0.0 else far
-    delta_y = abs(1.0 / dy) if dy != 0.0 else far
-    delta_z = abs(1.0 / dz) if dz != 0.0 else far
-    next_x = (bx + 1 - x if dx > 0 else x - bx) * delta_x if dx != 0.0 else far
-    next_y = (by + 1 - y if dy > 0 else y - by) * delta_y if dy != 0.0 else far
-    next_z = (bz + 1 - z if dz > 0 else z - bz) * delta_z if dz != 0.0 else far
-    distance = 0.0
-    while distance < reach:
-        if block_at(voxels, n, bx, by, bz) != AIR:
-            return distance
-        if next_x <= next_y and next_x <= next_z:
-            distance = next_x
-            next_x += delta_x
-            bx += step_x
-        elif next_y <= next_z:
-            distance = next_y
-            next_y += delta_y
-            by += step_y
-        else:
-            distance = next_z
-            next_z += delta_z
-            bz += step_z
-    return reach
-
-
-@device_function
 def pick_block(voxels, n, outline, x, y, z, dx, dy, dz, reach, liquids):
     """The block that a ray points at: (distance, x, y, z, side of the block); y is NO_BLOCK if none is within reach.
 

@@ -40,6 +40,7 @@ SILENT_GAMERULES = (
     *("doPatrolSpawning", "doTraderSpawning", "logAdminCommands", "maxCommandChainLength", "reducedDebugInfo"),
     *("sendCommandFeedback", "showDeathMessages", "spectatorsGenerateChunks", "disableRaids", "doFireTick"),
     *("spawnRadius", "maxEntityCramming", "forgiveDeadPlayers", "universalAnger", "disableElytraMovementCheck"),
+    "randomTickSpeed",
 )
 INTEGER_GAMERULES = ("randomTickSpeed", "maxCommandChainLength", "spawnRadius", "maxEntityCramming")
 # States of blocks that are only another look of the same block.
@@ -49,6 +50,7 @@ PLAIN_STATES = {"waterlogged": "false", "lit": "false", "layers": "1", "type": "
 
 ARMOUR_SLOTS = {"feet": 36, "legs": 37, "chest": 38, "head": 39}
 SELECTOR = re.compile(r"@([a-z])(?:\[(.*)\])?")
+LENGTH = r"(?:\d+\.?\d*|(?<!\.)\.\d+)"  # the two points between two of them are not part of the second
 ALL_MOBS = sum(1 << kind for kind in range(1, len(MOBS)))
 EVERYTHING = rows.SELECT_PLAYER | rows.SELECT_ITEMS | rows.SELECT_ARROWS | ALL_MOBS
 ORDERS = {
@@ -229,11 +231,13 @@ def select(command: str, text: str) -> list[float]:
                 chosen = 1 << known("mob", kind, MOB_ID, command)
             bits &= ~chosen if unwanted else chosen
         elif key == "distance":
-            bounds = re.fullmatch(r"(\d*\.?\d*?)(?:(\.\.)(\d*\.?\d*))?", value)
+            bounds = re.fullmatch(f"({LENGTH})?(?:(\\.\\.)({LENGTH})?)?", value)
             if bounds is None or not value.strip("."):
                 raise CommandError(f"{command!r}: distance={value}: write distance=..5, 2..5, 2.. or 5")
             low = float(bounds[1] or 0)
             high = float(bounds[3] or EVERYWHERE) if bounds[2] else low
+            if low > high:
+                raise CommandError(f"{command!r}: distance={value}: the smaller number must come first")
         elif key == "limit":
             most = _integer(command, "limit", value, 1, 2**31 - 1)
         elif key == "sort":
@@ -577,7 +581,7 @@ def _replaceitem(command, arguments, origin):
     if arguments[3].removeprefix("minecraft:") == "air":
         return make_row(rows.SET_SLOT, slot, 0, 0, 0)
     item, damage = _item(command, arguments[3])
-    count = _integer(command, "the count", arguments[4], 1, 64) if len(arguments) > 4 else 1
+    count = _integer(command, "the count", arguments[4], 1, int(STACK_SIZE[item])) if len(arguments) > 4 else 1
     return make_row(rows.SET_SLOT, slot, item, count, damage)
 
 
@@ -610,7 +614,10 @@ def _fill(command, arguments, origin):
     low, high = (_place(command, arguments[i : i + 3], origin, block=True) for i in (0, 3))
     if low[0] != high[0] or low[0] & rows.LOCAL:
         raise CommandError(f"{command!r}: along each axis both corners must be relative (~) or both absolute")
-    volume = math.prod(math.floor(abs(a - b)) + 1 for a, b in zip(low[1:], high[1:], strict=True))
+    volume = 1
+    for axis, (a, b) in enumerate(zip(low[1:], high[1:], strict=True)):
+        relative = int(low[0]) & (1 << axis)  # then it may be one more: it depends on the player's place
+        volume *= math.floor(abs(a - b)) + 1 if relative else abs(math.floor(a) - math.floor(b)) + 1
     if volume > rows.MAX_FILL:
         raise CommandError(f"{command!r}: {volume:,} blocks are more than Minecraft's limit of {rows.MAX_FILL:,}")
     return make_row(rows.FILL, block_id(arguments[6], command), modes[mode], only, *low, *high)
@@ -624,7 +631,7 @@ def _gamerule(command, arguments, origin):
     if len(arguments) == 1:
         return make_row(rows.NOTHING)
     if rule in INTEGER_GAMERULES:
-        value = _integer(command, rule, arguments[1], 0, 4096 if rule in GAMERULES else 2**31 - 1)
+        value = _integer(command, rule, arguments[1], 0, 2**31 - 1)
     elif arguments[1] in ("true", "false"):
         value = arguments[1] == "true"
     else:

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numba
 import numpy as np
 from numba import njit, prange
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.event import Listener, install_listener
 
 from minestudio_envs.voxel.combat import act
@@ -67,6 +68,9 @@ DRAWING = (  # modules that the tick does not depend on
 )
 PLAIN = ("commands", "errors")  # without anything that is compiled
 DAYLIGHT_CYCLE, WEATHER_CYCLE = GAMERULE_ID["doDaylightCycle"], GAMERULE_ID["doWeatherCycle"]
+WORLD_SIZES = tuple(NOISE_TILE << i for i in range((1024 // NOISE_TILE).bit_length()))
+WORLD_HEIGHTS = (64, 128, 256)  # whole words of `cutouts`, and y fits into 8 bits
+LEAST_PIXELS = 8  # along the sides of a picture
 ANIMAL_GROUPS = 8  # in a new world, where its slots for mobs and its grass let them be
 # What a step does to an environment, in `reset`.
 TICK, RESET = 0, 1
@@ -241,13 +245,18 @@ class _CompileNote(Listener):
 
 def _run(name, *arguments):
     """Runs a kernel; a first compilation says on stderr what takes so long."""
-    if name in _kernels:
-        _kernels[name](*arguments)
-        return
-    kernel = build_kernel(name)
-    with whole_program(kernel), install_listener("numba:compile", _CompileNote(name, kernel)):
-        kernel(*arguments)
-    _kernels[name] = kernel
+    if name not in _kernels:
+        if numba.config.DISABLE_JIT:  # then it is a Python function
+            _kernels[name] = build_kernel(name)
+        else:
+            with global_compiler_lock:
+                if name not in _kernels:  # no other thread was faster
+                    kernel = build_kernel(name)
+                    with whole_program(kernel), install_listener("numba:compile", _CompileNote(name, kernel)):
+                        kernel(*arguments)
+                    _kernels[name] = kernel
+                    return
+    _kernels[name](*arguments)
 
 
 def build_kernel(name):
@@ -255,6 +264,22 @@ def build_kernel(name):
     if name == "tick":
         return _build_tick(TICK_FINGERPRINT)
     return _build_render(RENDER_FINGERPRINT)
+
+
+def check_world(world_size: int, world_height: int) -> None:
+    """Raises ValueError where a world cannot have these sizes, in blocks."""
+    if world_size not in WORLD_SIZES:
+        sizes = ", ".join(map(str, WORLD_SIZES))
+        raise ValueError(f"world_size={world_size!r} must be a power of two, one of {sizes}")
+    if world_height not in WORLD_HEIGHTS:
+        raise ValueError(f"world_height={world_height!r} must be one of {', '.join(map(str, WORLD_HEIGHTS))}")
+
+
+def check_picture(width: int, height: int, name: str = "width, height") -> None:
+    """Raises ValueError where a picture cannot have this size, in pixels; ``name``: what the caller calls it."""
+    for pixels in (width, height):
+        if not isinstance(pixels, int | np.integer) or pixels < LEAST_PIXELS:
+            raise ValueError(f"{name} = {width!r}, {height!r} must be integers of at least {LEAST_PIXELS} pixels")
 
 
 class VoxelEngine:
@@ -290,8 +315,9 @@ class VoxelEngine:
             raise ValueError(f"device={device!r}: this engine runs on 'cpu' only")
         if num_envs < 1:
             raise ValueError(f"num_envs={num_envs} must be at least 1")
-        if world_size < NOISE_TILE:
-            raise ValueError(f"world_size={world_size} must be at least {NOISE_TILE}")
+        check_world(world_size, world_height)
+        if width is not None or height is not None:
+            check_picture(width, height)
         if empty_frames < 0 or teleport_range < 0 or max_mobs < 0:
             raise ValueError(f"{empty_frames=}, {teleport_range=} and {max_mobs=} must not be negative")
         if not biomes or isinstance(biomes, str):
@@ -356,6 +382,7 @@ class VoxelEngine:
 
     def frame(self, n: int, width: int, height: int) -> np.ndarray:
         """Environment ``n`` as it is, drawn at another size -> uint8 [height, width, 3]."""
+        check_picture(width, height)
         image = np.empty((1, height, width, 3), np.uint8)
         _run("render", self.arrays, self._assets_for(width, height), n, image)
         return image[0]
@@ -382,8 +409,9 @@ class VoxelEngine:
         for name, array in arrays.items():
             if name not in snapshot:
                 raise ValueError(f"the snapshot lacks {name!r}: it was written by another version of the engine")
-            if snapshot[name].shape != array.shape:
-                raise ValueError(f"snapshot[{name!r}] is {snapshot[name].shape}, this engine needs {array.shape}")
+            found, needed = snapshot[name], f"{array.dtype} {array.shape}"
+            if found.shape != array.shape or found.dtype != array.dtype:
+                raise ValueError(f"snapshot[{name!r}] is {found.dtype} {found.shape}, this engine needs {needed}")
         for name, array in arrays.items():
             array[...] = snapshot[name]
 

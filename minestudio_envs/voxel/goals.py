@@ -18,12 +18,13 @@ from minestudio_envs.voxel.mobs import (
     GOAL_LOOK_AT_PLAYER,
     GOAL_NONE,
     GOAL_PANIC,
+    GOAL_PARENT,
     GOAL_WANDER,
     PANIC_TICKS,
     SHORN,
     more_bits,
 )
-from minestudio_envs.voxel.physics import DEGREES, eye_height, hurt_player, wrap_degrees
+from minestudio_envs.voxel.physics import DEGREES, STOPPED_BY_ARMOUR, eye_height, hurt_player, wrap_degrees
 from minestudio_envs.voxel.projectiles import HARD_DAMAGE, shoot_arrow
 from minestudio_envs.voxel.randomness import draw
 from minestudio_envs.voxel.state import GAMERULE_ID, SHEEP, SKELETON, ZOMBIE
@@ -38,6 +39,7 @@ LOOK_CHANCE = 0.02
 TEMPT_RANGE, TEMPT_STOP, CALM_TICKS = 10.0, 2.5, 100
 EAT_CHANCE, BABY_EAT_CHANCE, EAT_TICKS, EAT_BITE = 1 / 1000, 1 / 50, 40, 4
 MEAL_GROWTH = 1200  # ticks that a meal makes a lamb older
+PARENT_RANGE, PARENT_HEIGHT, PARENT_NEAR, PARENT_LOST = 8.0, 4.0, 3.0, 16.0  # blocks
 GRASS = BLOCK_ID["grass"]
 MOB_GRIEFING = GAMERULE_ID["mobGriefing"]
 
@@ -128,6 +130,23 @@ def can_graze(state, n, m):
 
 
 @device_function
+def find_parent(state, n, m, reach):
+    """The nearest adult of a baby's kind that is within ``reach`` and not near: it is followed. Else -1."""
+    x, y, z = state.mobs[n, m].position[0], state.mobs[n, m].position[1], state.mobs[n, m].position[2]
+    parent, nearest = -1, 2.0 * reach * reach
+    for other in range(state.mobs.shape[1]):
+        if state.mobs[n, other].kind != state.mobs[n, m].kind or state.mobs[n, other].age < 0:
+            continue
+        dx, dz = state.mobs[n, other].position[0] - x, state.mobs[n, other].position[2] - z
+        dy = state.mobs[n, other].position[1] - y
+        apart = dx * dx + dy * dy + dz * dz
+        within = abs(dx) <= reach and abs(dz) <= reach and abs(dy) <= PARENT_HEIGHT
+        if within and apart < nearest and state.mobs[n, other].health > 0.0:
+            parent, nearest = other, apart
+    return parent if nearest >= PARENT_NEAR * PARENT_NEAR else -1
+
+
+@device_function
 def choose_goal(state, n, m, tables, bits, bait, distance):
     """Starts a new goal for a living mob when it is time to.
 
@@ -172,6 +191,16 @@ def choose_goal(state, n, m, tables, bits, bait, distance):
         elif tempted and goal != GOAL_PANIC:
             goal, left = GOAL_FOLLOW, 2
         busy = goal == GOAL_PANIC or goal == GOAL_FOLLOW or goal == GOAL_EAT
+        if state.mobs[n, m].age < 0 and not busy:
+            parent = find_parent(state, n, m, PARENT_LOST if goal == GOAL_PARENT else PARENT_RANGE)
+            if parent >= 0:
+                if goal != GOAL_PARENT:
+                    state.mobs[n, m].detour = 0
+                goal, left, busy = GOAL_PARENT, 2, True
+                state.mobs[n, m].target[0] = state.mobs[n, parent].position[0]
+                state.mobs[n, m].target[2] = state.mobs[n, parent].position[2]
+            elif goal == GOAL_PARENT:
+                goal, left = GOAL_NONE, 0
         if kind == SHEEP:
             if goal == GOAL_EAT and left == EAT_BITE:
                 eat_grass(state, n, m, tables)
@@ -208,7 +237,7 @@ def strike_player(state, n, m, tables, bits, distance):
     if distance <= width * width + PLAYER_WIDTH and state.mobs[n, m].timer == 0:
         state.mobs[n, m].timer = BLOW_TICKS
         x, z = state.mobs[n, m].position[0], state.mobs[n, m].position[2]
-        hurt_player(state.player, n, tables, BLOW_DAMAGE * HARD_DAMAGE, x, z, False)
+        hurt_player(state.player, n, tables, BLOW_DAMAGE * HARD_DAMAGE, x, z, STOPPED_BY_ARMOUR)
         if state.mobs[n, m].fire_ticks > 0 and draw(bits, 1) < BLOW_FIRE_CHANCE:
             state.player[n].fire_ticks = max(state.player[n].fire_ticks, BLOW_FIRE_TICKS)
 

@@ -1,16 +1,11 @@
-"""What the player carries: taking from stacks, wear of tools and armour.
+"""What the player carries: taking from stacks, wear of tools and armour, the stack on the screen's cursor."""
 
-Fields of 32 bits go into ``int()`` before they are handed on: for every mix of integer types that a function is called
-with, numba compiles it anew.
-"""
-
-from minestudio_envs.voxel.drops import OFFHAND, throw
+from minestudio_envs.voxel.drops import add_item, throw
 from minestudio_envs.voxel.items import INVENTORY_SLOTS
 from minestudio_envs.voxel.jit import device_function
 
 FEET, HEAD = 36, 39  # the first and the last slot of armour
 CURSOR = INVENTORY_SLOTS  # stands for the stack on the screen's cursor
-__all__ = ["CURSOR", "FEET", "HEAD", "OFFHAND", "clear_slot", "take", "throw_everything", "throw_from", "wear"]
 
 
 @device_function
@@ -63,3 +58,34 @@ def throw_everything(state, n):
         item, count = int(state.player[n].cursor_item), int(state.player[n].cursor_count)
         throw(state, n, item, count, int(state.player[n].cursor_damage), CURSOR, True)
         state.player[n].cursor_item = state.player[n].cursor_count = state.player[n].cursor_damage = 0
+
+
+@device_function
+def lose_from_cursor(player, n, count):
+    player[n].cursor_count -= count
+    if player[n].cursor_count <= 0:
+        player[n].cursor_item = player[n].cursor_count = player[n].cursor_damage = 0
+
+
+@device_function
+def throw_cursor(state, n, count):
+    if state.player[n].cursor_count > 0:
+        item, damage = int(state.player[n].cursor_item), int(state.player[n].cursor_damage)
+        count = min(count, int(state.player[n].cursor_count))
+        throw(state, n, item, count, damage, CURSOR, False)
+        lose_from_cursor(state.player, n, count)
+
+
+@device_function
+def close_screen(state, n, tables):
+    """Closes it; the cursor's stack goes back into the inventory, or to the ground."""
+    state.player[n].gui_open = 0
+    if state.player[n].cursor_count > 0:
+        item, count, damage = (
+            int(state.player[n].cursor_item),
+            int(state.player[n].cursor_count),
+            int(state.player[n].cursor_damage),
+        )
+        left = add_item(state.player, n, tables.stack_size, item, count, damage)
+        lose_from_cursor(state.player, n, count - left)
+        throw_cursor(state, n, left)

@@ -76,7 +76,7 @@ for _name, (_points, _saturation) in game_data.FOODS.items():
 
 # BLOCKS AS ITEMS
 
-# The block that an item places, 0 = none: those of the engine's blocks. A torch on a wall is physics' business.
+# The block that an item places, 0 = none: those of the engine's blocks. A torch on a wall is using.py's business.
 PLACED_BLOCK = np.array(
     [NAMED_BLOCK.get(name, 0) if name not in ("air", "water", "lava") else 0 for name in ITEMS], np.uint8
 )

@@ -1,10 +1,11 @@
 """How the engine's functions are compiled.
 
-Without numba's memory manager: nothing is allocated in a kernel, and counting references to every array of the State
+Without numba's memory manager: nothing is allocated in a tick, and counting references to every array of the State
 in every call made the engine fifty times slower.
 """
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 from numba import config, njit, types
@@ -13,9 +14,14 @@ OPTIONS = {"_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True}
 NARROW = dict.fromkeys((types.uint8, types.int8, types.uint16, types.int16, types.int32), types.int64)
 
 
-def device_function(function):
-    """A function that kernels call. One version of it serves all constants and small integers: they become int64."""
-    dispatcher = njit(**OPTIONS, no_cpython_wrapper=True)(function)
+def device_function(function=None, *, nrt=False):
+    """A function that kernels call. One version of it serves all constants and small integers: they become int64.
+
+    ``nrt``: with numba's memory manager, for one that makes arrays or hands them out.
+    """
+    if function is None:
+        return partial(device_function, nrt=nrt)
+    dispatcher = njit(**OPTIONS | {"_nrt": nrt}, no_cpython_wrapper=True)(function)
     if config.DISABLE_JIT:
         return dispatcher
     resolve = dispatcher.get_call_template

@@ -35,6 +35,7 @@ from minestudio_envs.voxel.mobs import (
     GOAL_FOLLOW,
     GOAL_NONE,
     GOAL_PANIC,
+    GOAL_PARENT,
     GOAL_WANDER,
     MOB_KINDS,
     body,
@@ -58,7 +59,7 @@ from minestudio_envs.voxel.physics import (
     VERTICAL_DRAG,
     still,
 )
-from minestudio_envs.voxel.randomness import STREAM_MOB, draw, hash2, stream_bits, tick_bits
+from minestudio_envs.voxel.randomness import STREAM_MOB, STREAM_STRAFE, draw, random_bits, stream_bits, tick_bits
 from minestudio_envs.voxel.state import CHICKEN, SKELETON, ZOMBIE
 
 ARRIVED = 0.5  # horizontal distance at which a target counts as reached
@@ -121,7 +122,8 @@ def steer(state, n, m, tables, distance):
         seen = state.mobs[n, m].goal_ticks > MEMORY_TICKS - 2 * SEE_EVERY
         if distance <= BOW_RANGE * BOW_RANGE and seen:
             # sideways, changing direction now and then; nearer from afar, back when the player is close
-            bits = hash2(state.world[n].key, (state.world[n].tick // STRAFE_TICKS) * 64 + m)
+            key, episode, turn = state.world[n].key, state.world[n].episode, state.world[n].tick // STRAFE_TICKS
+            bits = random_bits(key, episode, turn, STREAM_STRAFE + m)
             side = STRAFE_INPUT if draw(bits, 0) < 0.5 else -STRAFE_INPUT
             ahead = STRAFE_INPUT if draw(bits, 1) < 0.5 else -STRAFE_INPUT
             if distance > 0.75 * BOW_RANGE * BOW_RANGE:
@@ -134,6 +136,8 @@ def steer(state, n, m, tables, distance):
         speed *= tables.mob_panic[kind]
     elif goal == GOAL_FOLLOW:
         speed *= tables.mob_tempt[kind]
+    elif goal == GOAL_PARENT:
+        speed *= tables.mob_parent[kind]
     gap = to_x * to_x + to_z * to_z
     if goal == GOAL_FOLLOW:
         if distance < TEMPT_STOP * TEMPT_STOP:
@@ -157,7 +161,7 @@ def steer(state, n, m, tables, distance):
 def turn_aside(state, n, m, bits):
     """Something is in the way: a mob that follows or attacks walks to one side, then to the other; others give up."""
     goal = state.mobs[n, m].goal
-    if goal == GOAL_FOLLOW or goal == GOAL_ATTACK:
+    if goal == GOAL_FOLLOW or goal == GOAL_PARENT or goal == GOAL_ATTACK:
         ticks = DETOUR_TICKS + int(DETOUR_TICKS * draw(bits, 0))
         if state.mobs[n, m].detour != 0:
             state.mobs[n, m].detour = -ticks if state.mobs[n, m].detour > 0 else ticks
@@ -197,7 +201,8 @@ def move_mob(state, n, m, tables, bits, feet, distance):
     # WALK
     walking = False
     sin, cos = 0.0, 0.0  # of the direction it walks in
-    if alive and (goal == GOAL_WANDER or goal == GOAL_PANIC or goal == GOAL_FOLLOW or goal == GOAL_ATTACK):
+    follows = goal == GOAL_FOLLOW or goal == GOAL_PARENT or goal == GOAL_ATTACK
+    if alive and (goal == GOAL_WANDER or goal == GOAL_PANIC or follows):
         walking, yaw, ahead, side, speed = steer(state, n, m, tables, distance)
         state.mobs[n, m].yaw = yaw
         if walking:

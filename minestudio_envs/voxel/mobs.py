@@ -47,6 +47,7 @@ class MobKind(NamedTuple):
     look: float = 6.0  # blocks from which it looks at a player
     range: float = 0.0  # blocks from which it sees an enemy in a player, 0 = does not
     loot: tuple[Loot, ...] = ()
+    parent: float = 1.1  # speed factor of a baby behind an adult
 
 
 BOX = {name: (width, height) for name, (width, height, _) in ENTITIES.items()}
@@ -57,6 +58,7 @@ MOB_KINDS = (
     MobKind(
         *("cow", 10, *BOX["cow"], 1.3, 0.2, 2.0, 1.25, ("wheat",)),
         loot=(Loot("leather", 0, 2), Loot("beef", 1, 3, "cooked_beef")),
+        parent=1.25,
     ),
     MobKind(
         *("pig", 10, *BOX["pig"], 0.765, 0.25, 1.25, 1.2, ("carrot", "potato", "beetroot")),
@@ -82,8 +84,9 @@ MOB_KINDS = (
 assert tuple(kind.name for kind in MOB_KINDS) == MOBS
 MAX_LOOT = 2
 
-# Goals: animals flee, follow food, eat grass; monsters attack; all wander and look about.
+# Goals: animals flee, follow food, eat grass, and as babies their parents; monsters attack; all wander and look about.
 GOAL_NONE, GOAL_WANDER, GOAL_PANIC, GOAL_LOOK_AT_PLAYER, GOAL_LOOK_AROUND, GOAL_FOLLOW, GOAL_EAT, GOAL_ATTACK = range(8)
+GOAL_PARENT = 8
 
 HURT_TICKS, IMMUNE_TICKS = 20, 10
 PANIC_TICKS = 100

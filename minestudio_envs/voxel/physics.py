@@ -26,7 +26,7 @@ from minestudio_envs.voxel.collision import (
     touched,
 )
 from minestudio_envs.voxel.drops import PLAYER_HALF, PLAYER_HEIGHT, PLAYER_SNEAKING, WATER_PUSH
-from minestudio_envs.voxel.inventory import FEET, HEAD, throw_everything, wear
+from minestudio_envs.voxel.inventory import FEET, HEAD, close_screen, throw_everything, wear
 from minestudio_envs.voxel.items import HOTBAR_SLOTS, INVENTORY_SLOTS
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.state import CUSTOM_ID, DAMAGE_TAKEN, DEATHS, EFFECT_ID, EFFECTS, GAMERULE_ID
@@ -652,15 +652,17 @@ def tick_body(state, n, tables):
         state.player[n].swing_ticks = (state.player[n].swing_ticks + 1) % 7
 
     if state.player[n].health <= 0.0:
-        die(state, n)
+        die(state, n, tables)
 
 
 @device_function
-def die(state, n):
+def die(state, n, tables):
     """The player's death: what it carried falls about, and it is back at the spawn at once."""
     state.statistics[n].custom[DEATHS] += 1
     state.statistics[n].custom[TIME_SINCE_DEATH] = 0
-    if not state.world[n].gamerule[KEEP_INVENTORY]:
+    if state.world[n].gamerule[KEEP_INVENTORY]:
+        close_screen(state, n, tables)
+    else:
         throw_everything(state, n)
     place_player(state, n, state.player[n].spawn[0], state.player[n].spawn[1], state.player[n].spawn[2])
     new_life(state, n)

@@ -23,6 +23,7 @@ from minestudio_envs.voxel.blocks import (
     WATER,
 )
 from minestudio_envs.voxel.columns import build, ground_of, put_cutout, surface_index
+from minestudio_envs.voxel.ground import is_soil
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.noise import noise, torus_offset
 from minestudio_envs.voxel.randomness import hash2, mix, to_unit
@@ -84,11 +85,6 @@ SNOW_LINE = 0.8  # of the way from the sea to the highest peaks
 PUMPKIN_CHANCE = 1 / 32  # of a patch per chunk
 
 STREAM_TREE, STREAM_PUMPKIN = np.uint64(36 << 16), np.uint64(37 << 16)
-
-
-@device_function
-def is_soil(block):
-    return block == GRASS_BLOCK or block == DIRT or block == PODZOL or block == COARSE_DIRT
 
 
 # TREES

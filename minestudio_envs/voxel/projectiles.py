@@ -8,7 +8,13 @@ from minestudio_envs.voxel.blocks import FIRST_LIQUID, LAST_WATER
 from minestudio_envs.voxel.collision import block_at, is_free, ray_to_box, ray_to_solid
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.mobs import body, count_kill, hurt_mob, knock_back
-from minestudio_envs.voxel.physics import PLAYER_HALF_WIDTH, SNEAKING_HEIGHT, STANDING_HEIGHT, hurt_player
+from minestudio_envs.voxel.physics import (
+    PLAYER_HALF_WIDTH,
+    SNEAKING_HEIGHT,
+    STANDING_HEIGHT,
+    STOPPED_BY_ARMOUR,
+    hurt_player,
+)
 from minestudio_envs.voxel.randomness import STREAM_ARROW, draw, random_bits
 
 ARROW_GRAVITY, ARROW_DRAG, ARROW_WATER_DRAG = 0.05, 0.99, 0.6
@@ -60,7 +66,7 @@ def strike_player(state, n, tables, i, amount):
     """The arrow in slot ``i`` hits the player."""
     vx, vz = state.arrows[n, i].velocity[0], state.arrows[n, i].velocity[2]
     from_x, from_z = state.player[n].position[0] - vx, state.player[n].position[2] - vz
-    hurt_player(state.player, n, tables, amount * HARD_DAMAGE, from_x, from_z, False)
+    hurt_player(state.player, n, tables, amount * HARD_DAMAGE, from_x, from_z, STOPPED_BY_ARMOUR)
 
 
 @device_function

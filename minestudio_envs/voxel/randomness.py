@@ -19,6 +19,7 @@ STREAM_SUMMON = 4 << 16
 STREAM_MOB = 5 << 16
 STREAM_NATURAL_SPAWN = 20 << 16
 STREAM_ARROW = 21 << 16
+STREAM_STRAFE = 22 << 16
 STREAM_LOOT, STREAM_THROW, STREAM_EAT = 32 << 16, 33 << 16, 34 << 16
 STREAM_COMMAND = 40 << 16  # commands and callbacks' rows of a reset
 STREAM_CALLBACK = 41 << 16  # what callbacks draw once in an episode

@@ -345,7 +345,7 @@ def _sort_cells(frame, cells, count, size, near, planes, depths, plain, pixels, 
     return num_plain, num_rough, queued
 
 
-@njit(error_model="numpy")
+@device_function(nrt=True)
 def draw_world(world, assets, frame, image, depths):
     """Sky and blocks into ``image``, their depths into ``depths`` float32 [rows, columns]."""
     rows, columns = image.shape[0], image.shape[1]
@@ -442,7 +442,7 @@ def draw_rain(frame, image, depths):
             image[i, j, 0], image[i, j, 1], image[i, j, 2] = np.uint8(r), np.uint8(g), np.uint8(b)
 
 
-@njit(error_model="numpy")
+@device_function(nrt=True)
 def render(state, assets, n, image):
     """Draw environment ``n`` into ``image`` uint8 [height, width, 3] (RGB, row 0 on top), all of it, in place."""
     rows, columns = image.shape[0], image.shape[1]

@@ -7,8 +7,17 @@ picture of 176 x 166 stands in its middle. The 2 x 2 crafting grid is drawn and 
 import numpy as np
 
 from minestudio_envs.voxel.digging import stop_digging
-from minestudio_envs.voxel.drops import add_item, throw
-from minestudio_envs.voxel.inventory import CURSOR, FEET, HEAD, OFFHAND, clear_slot, take, throw_from
+from minestudio_envs.voxel.drops import OFFHAND
+from minestudio_envs.voxel.inventory import (
+    FEET,
+    HEAD,
+    clear_slot,
+    close_screen,
+    lose_from_cursor,
+    take,
+    throw_cursor,
+    throw_from,
+)
 from minestudio_envs.voxel.items import HOTBAR_SLOTS, ITEM_ID
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.physics import ATTACK, DROP, HOTBAR, INVENTORY, SNEAK, USE
@@ -16,7 +25,7 @@ from minestudio_envs.voxel.physics import ATTACK, DROP, HOTBAR, INVENTORY, SNEAK
 WINDOW_WIDTH, WINDOW_HEIGHT = 640, 360
 SCREEN_WIDTH, SCREEN_HEIGHT = 176, 166
 SCREEN_LEFT, SCREEN_TOP = (WINDOW_WIDTH - SCREEN_WIDTH) // 2, (WINDOW_HEIGHT - SCREEN_HEIGHT) // 2
-SLOT_SIZE, SLOT_PITCH = 16, 18  # a slot reacts to the cursor one pixel beyond its edges
+SLOT_PITCH = 18  # a slot of 16 pixels reacts to the cursor one pixel beyond its edges
 CURSOR_PIXELS = 2400 / 360  # that a degree of the camera moves the cursor
 MISS_FOREVER = 10_000  # a button held while the screen closes does nothing until it is let go
 
@@ -125,13 +134,6 @@ def put(player, n, slot, item, count, damage):
 
 
 @device_function
-def lose_from_cursor(player, n, count):
-    player[n].cursor_count -= count
-    if player[n].cursor_count <= 0:
-        player[n].cursor_item = player[n].cursor_count = player[n].cursor_damage = 0
-
-
-@device_function
 def move_into(player, n, tables, slot, first, last):
     """Moves a slot's stack into slots first..last: equal stacks, then the first empty slot."""
     item, damage = int(player[n].inventory_item[slot]), int(player[n].inventory_damage[slot])
@@ -187,30 +189,6 @@ def swap_with_hotbar(player, n, tables, slot, hotbar):
     player[n].inventory_damage[slot] = damage
     if count == 0:
         clear_slot(player, n, slot)
-
-
-@device_function
-def throw_cursor(state, n, count):
-    if state.player[n].cursor_count > 0:
-        item, damage = int(state.player[n].cursor_item), int(state.player[n].cursor_damage)
-        count = min(count, int(state.player[n].cursor_count))
-        throw(state, n, item, count, damage, CURSOR, False)
-        lose_from_cursor(state.player, n, count)
-
-
-@device_function
-def close_screen(state, n, tables):
-    """Closes it; the cursor's stack goes back into the inventory, or to the ground."""
-    state.player[n].gui_open = 0
-    if state.player[n].cursor_count > 0:
-        item, count, damage = (
-            int(state.player[n].cursor_item),
-            int(state.player[n].cursor_count),
-            int(state.player[n].cursor_damage),
-        )
-        left = add_item(state.player, n, tables.stack_size, item, count, damage)
-        lose_from_cursor(state.player, n, count - left)
-        throw_cursor(state, n, left)
 
 
 @device_function

@@ -11,7 +11,7 @@ import numpy as np
 from minestudio_envs.voxel import textures
 from minestudio_envs.voxel.blocks import BLOCK_ID, BLOCKS, CROSSES, FIRST_OPAQUE, NUM_BLOCKS
 
-NO_SHAPE, CROSS, STILL_CROSS, BOX = range(4)  # a cross stands a little off its block's middle, a still one does not
+CROSS, STILL_CROSS, BOX = 1, 2, 3  # 0 is none; a cross stands a little off its block's middle, a still one does not
 BOX_COLUMNS, BOX_LEAN, BOX_SHAPE = 9, 6, 8
 
 _TOWARDS_WALL = {"north": (0, 1), "south": (0, -1), "west": (1, 0), "east": (-1, 0)}  # from a block that faces there

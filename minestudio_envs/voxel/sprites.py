@@ -728,10 +728,6 @@ def _sign(colour: RGB) -> np.ndarray:
     )
 
 
-def _pane(image: np.ndarray) -> np.ndarray:
-    return image.copy()
-
-
 def _stained(colour: RGB) -> np.ndarray:
     """Coloured glass: every texel shows, paler than its frame."""
     image = np.empty((16, 16, 4))
@@ -771,7 +767,6 @@ def _horse_armour(colour: RGB) -> np.ndarray:
     )
 
 
-_EGG_SPOTS = (40, 36, 36)
 _SPAWN_COLOURS: dict[str, tuple[RGB, RGB]] = {
     "cow": ((68, 54, 38), (161, 161, 161)),
     "pig": ((240, 165, 162), (219, 99, 95)),

@@ -1,8 +1,8 @@
 """The engine's whole state, as one NamedTuple of arrays whose leading axis is the environment.
 
-On the CPU the arrays are NumPy's; on a GPU they will be device arrays. The engine's functions are plain
-``numba.njit`` functions ``f(state, n, ...)`` that read and write environment ``n``; a driver calls them from a
-``prange`` loop (CPU) or a kernel (GPU). Nothing else is hidden anywhere: copying these arrays copies the engine.
+On the CPU the arrays are NumPy's; on a GPU they will be device arrays. The engine's functions are device
+functions (jit.py) ``f(state, n, ...)`` that read and write environment ``n``; a driver calls them from a ``prange``
+loop (CPU) or a kernel (GPU). Nothing else is hidden anywhere: copying these arrays copies the engine.
 What is small is kept in records, ``state.player[n].health``: few arrays, which numba compiles six times as fast as
 one for each of the hundred fields. Outside of kernels ``views`` gives every field as an array, ``mob_health`` [N, M].
 
@@ -22,7 +22,7 @@ from minestudio_envs.voxel.items import INVENTORY_SLOTS, NUM_ITEMS
 WORLD_SIZE = 128  # blocks along x and z before the world repeats; a power of two
 WORLD_HEIGHT = 64  # blocks along y; a column of uint8 is one cache line
 
-MAX_DROPS = 32  # item entities lying about
+MAX_DROPS = 64  # item entities lying about; a dead player leaves up to 42
 MAX_ARROWS = 8
 MAX_UPDATES = 256  # block updates that wait for their tick
 WORD = 64  # blocks of a column per word of `cutouts`
@@ -61,7 +61,6 @@ GAMERULES = {
     "drowningDamage": 1,
     "fireDamage": 1,
     "mobGriefing": 1,
-    "randomTickSpeed": 3,
     "doWeatherCycle": 1,
 }
 GAMERULE_ID = {name: i for i, name in enumerate(GAMERULES)}
@@ -198,7 +197,7 @@ class State(NamedTuple):
     height: np.ndarray  # uint8 [N, S, S]: 1 + y of the highest liquid or opaque block
     cutouts: np.ndarray  # uint64 [N, S, S, H / 64]: bit y is set where a cutout block (blocks.py) is
     light: np.ndarray  # uint8 [N, S, S, H]: sky light << 4 | block light, both 0-15
-    biome: np.ndarray  # uint8 [N, S, S]: terrain.BIOMES, per column
+    biome: np.ndarray  # uint8 [N, S, S]: biomes.BIOMES, per column
     world: np.ndarray  # WORLD [N]
     player: np.ndarray  # PLAYER [N]
     mobs: np.ndarray  # MOB [N, M]
@@ -226,11 +225,10 @@ def views(state: State) -> dict[str, np.ndarray]:
 
 
 def allocate(num_envs: int, max_mobs: int, world_size: int = WORLD_SIZE, world_height: int = WORLD_HEIGHT) -> State:
-    """A State of zeros for ``num_envs`` environments with room for ``max_mobs`` mobs each."""
-    if world_size & (world_size - 1) or world_height & (world_height - 1):
-        raise ValueError(f"world_size={world_size} and world_height={world_height} must be powers of two")
-    if world_height % WORD:
-        raise ValueError(f"world_height={world_height} must be a multiple of {WORD}")
+    """A State of zeros for ``num_envs`` environments with room for ``max_mobs`` mobs each.
+
+    engine.check_world says which sizes of the world there may be.
+    """
     n, size = num_envs, world_size
 
     def records(dtype: np.dtype, *shape: int) -> np.recarray:

@@ -16,7 +16,6 @@ class Tables(NamedTuple):
     block_light: np.ndarray  # uint8 [num_blocks]: 0-15, given off
     block_filter: np.ndarray  # uint8 [num_blocks]: 0-15, light taken away
     block_replaceable: np.ndarray  # uint8 [num_blocks]
-    block_item: np.ndarray  # int32 [num_blocks]
     block_first: np.ndarray  # uint8 [num_blocks]: the first id of the block's name
     block_outline: np.ndarray  # float64 [num_blocks, 6]: x, y, z from and to, of the box that a ray meets
     block_touch: np.ndarray  # uint8 [num_blocks]: collision.TOUCH_ bits
@@ -51,6 +50,7 @@ class Tables(NamedTuple):
     mob_eyes: np.ndarray  # float64 [num_mobs]: height of the eyes above the feet
     mob_panic: np.ndarray  # float64 [num_mobs]: speed factor when hurt, 0 = does not flee
     mob_tempt: np.ndarray  # float64 [num_mobs]: speed factor behind a player who holds its food
+    mob_parent: np.ndarray  # float64 [num_mobs]: speed factor of a baby behind an adult
     mob_look: np.ndarray  # float64 [num_mobs]: blocks from which it looks at a player
     mob_range: np.ndarray  # float64 [num_mobs]: blocks from which it attacks a player, 0 = does not
     mob_loot: np.ndarray  # int32 [num_mobs, MAX_LOOT, 4]: item, cooked item, fewest, most
@@ -108,7 +108,6 @@ def build_tables() -> Tables:
         block_light=blocks.LIGHT.copy(),
         block_filter=blocks.LIGHT_FILTER.copy(),
         block_replaceable=blocks.REPLACEABLE.copy(),
-        block_item=items.BLOCK_ITEM.copy(),
         block_first=np.array([blocks.NAMED_BLOCK[name] for name in blocks.BLOCK_NAME], np.uint8),
         block_outline=np.array([_OUTLINES.get(name, (0, 0, 0, 16, 16, 16)) for name in blocks.BLOCKS], np.float64) / 16,
         block_touch=np.array([_touch(block) for block in range(blocks.NUM_BLOCKS)], np.uint8),
@@ -143,6 +142,7 @@ def build_tables() -> Tables:
         mob_eyes=np.array([kind.eyes for kind in kinds], np.float64),
         mob_panic=np.array([kind.panic for kind in kinds], np.float64),
         mob_tempt=np.array([kind.tempt for kind in kinds], np.float64),
+        mob_parent=np.array([kind.parent for kind in kinds], np.float64),
         mob_look=np.array([kind.look for kind in kinds], np.float64),
         mob_range=np.array([kind.range for kind in kinds], np.float64),
         mob_loot=mobs.LOOT.copy(),

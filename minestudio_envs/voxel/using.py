@@ -20,6 +20,7 @@ from minestudio_envs.voxel.blocks import (
 )
 from minestudio_envs.voxel.collision import DOWN, EAST, NO_BLOCK, NORTH, SOUTH, UP, WEST, block_at, pick_block
 from minestudio_envs.voxel.drops import OFFHAND, add_item, drop_item, throw
+from minestudio_envs.voxel.ground import holds_up, is_dry_ground, is_sand, is_soil
 from minestudio_envs.voxel.inventory import FEET, clear_slot, take, wear
 from minestudio_envs.voxel.items import ITEM_ID
 from minestudio_envs.voxel.jit import device_function
@@ -50,13 +51,8 @@ for _i, _name in enumerate(BLOCK_NAME):
         "sugar_cane": BY_WATER, "cactus": ON_CACTUS_GROUND, "lily_pad": ON_WATER, "torch": TORCH,
         "wall_torch": LADDER, "ladder": LADDER, "vine": LADDER, **dict.fromkeys(DOUBLE_PLANTS, TWO_HIGH),
     }.get(_name, NEEDS[_i])  # fmt: skip
-GRASS_BLOCK, DIRT = BLOCK_ID["grass_block"], BLOCK_ID["dirt"]
-COARSE_DIRT, PODZOL = BLOCK_ID["coarse_dirt"], BLOCK_ID["podzol"]
-SAND, RED_SAND, TERRACOTTA = BLOCK_ID["sand"], BLOCK_ID["red_sand"], BLOCK_ID["terracotta"]
-SUGAR_CANE, CACTUS, GLASS = BLOCK_ID["sugar_cane"], BLOCK_ID["cactus"], BLOCK_ID["glass"]
+SUGAR_CANE, CACTUS = BLOCK_ID["sugar_cane"], BLOCK_ID["cactus"]
 ICE, PACKED_ICE = BLOCK_ID["ice"], BLOCK_ID["packed_ice"]
-FIRST_LOG, LAST_PLANKS = BLOCK_ID["oak_log"], BLOCK_ID["dark_oak_planks"]
-OAK_LEAVES = BLOCK_ID["oak_leaves"]
 TORCH_BLOCK, WALL_TORCH = BLOCK_ID["torch"], BLOCK_ID["wall_torch[facing=north]"]
 LADDER_BLOCK, VINE_BLOCK = BLOCK_ID["ladder[facing=north]"], BLOCK_ID["vine[facing=north]"]
 # Blocks that take a use key for themselves; their screens are not here, so nothing happens.
@@ -85,18 +81,6 @@ PASS, DONE, FAILED = 0, 1, 2  # what an act came to: the next one may try, it wo
 
 
 @device_function
-def holds_up(block):
-    """Whether a torch can stand on a block, or something hang on its side."""
-    leaves = FIRST_LOG <= block <= LAST_PLANKS and (block - OAK_LEAVES) % 3 == 0
-    return (block >= FIRST_OPAQUE and not leaves) or block == GLASS
-
-
-@device_function
-def is_soil(block):
-    return block == GRASS_BLOCK or block == DIRT or block == COARSE_DIRT or block == PODZOL
-
-
-@device_function
 def is_water(block):
     return WATER <= block <= LAST_WATER
 
@@ -121,7 +105,7 @@ def can_be(voxels, n, needs, block_height, block, x, y, z):
     if need == TWO_HIGH:
         return is_soil(below) and block_at(voxels, n, x, y + 1, z) == AIR
     if need == ON_SAND:
-        return below == SAND or below == RED_SAND or below == TERRACOTTA or (is_soil(below) and below != GRASS_BLOCK)
+        return is_dry_ground(below)
     if need == ON_SOLID:
         return below >= FIRST_OPAQUE and below != ICE and below != PACKED_ICE
     if need == TORCH:
@@ -134,9 +118,9 @@ def can_be(voxels, n, needs, block_height, block, x, y, z):
         return holds_up(block_at(voxels, n, wx, y, wz))
     if need == BY_WATER and below == SUGAR_CANE:
         return True
-    if need == BY_WATER and not (is_soil(below) or below == SAND or below == RED_SAND):
+    if need == BY_WATER and not (is_soil(below) or is_sand(below)):
         return False
-    if need == ON_CACTUS_GROUND and not (below == CACTUS or below == SAND or below == RED_SAND):
+    if need == ON_CACTUS_GROUND and not (below == CACTUS or is_sand(below)):
         return False
     for side in range(NORTH, EAST + 1):
         bx, bz = behind(x, z, side)

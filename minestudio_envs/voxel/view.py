@@ -9,7 +9,6 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from minestudio_envs.voxel import hud, items, shapes, sprites, textures
 from minestudio_envs.voxel.blocks import BLOCKS, FIRST_LIQUID, FIRST_OPAQUE, LAVA
@@ -305,7 +304,7 @@ def make_light_map(brightness, sky_red, sky_blue, night_vision, light_map):
             light_map[i, 3] = F(0.3) * r + F(0.59) * g + F(0.11) * b
 
 
-@njit(error_model="numpy")
+@device_function(nrt=True)
 def make_world(state, assets, n, frame, tiles):
     """The World of environment ``n``. With numba's memory manager, unlike the rest: it hands out arrays."""
     light_map = np.empty((256, 4), np.float32)

@@ -25,6 +25,7 @@ from minestudio_envs.voxel.blocks import (
 )
 from minestudio_envs.voxel.collision import block_at
 from minestudio_envs.voxel.drops import drop_loot
+from minestudio_envs.voxel.ground import holds_up, is_dry_ground, is_full, is_sand, is_soil
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.light import beside, relight
 from minestudio_envs.voxel.state import WORD
@@ -38,14 +39,15 @@ from minestudio_envs.voxel.state import WORD
     ON_SOIL,
     ON_SAND,
     ON_OPAQUE,
+    STANDS,  # on what holds a torch
     ON_WATER,
     CANE,  # on soil or sand, or more of it
     CACTUS_STEM,  # on sand or more of it, with nothing beside it
     UPPER_HALF,
     LOWER_HALF,
-    HANGS,  # on the opaque block behind it: HANGS + blocks.FACINGS
-) = range(13)
-VINE_HANGS = HANGS + len(FACINGS)  # that, or on a vine above it
+    HANGS,  # on the block behind it: HANGS + blocks.FACINGS
+) = range(14)
+VINE_HANGS = HANGS + len(FACINGS)  # on leaves too, or on a vine above it
 DELAY = np.ones(VINE_HANGS + len(FACINGS), np.int64)  # ticks until the update
 DELAY[FALLS], DELAY[FLOWS] = 2, 5
 
@@ -55,7 +57,8 @@ def _reactions() -> np.ndarray:
         FALLS: ("sand", "red_sand", "gravel"),
         ON_SOIL: ("grass", "fern", *FLOWERS, *(f"{wood}_sapling" for wood in WOODS)),
         ON_SAND: ("dead_bush",),
-        ON_OPAQUE: ("torch", "snow", "brown_mushroom", "red_mushroom"),
+        ON_OPAQUE: ("snow", "brown_mushroom", "red_mushroom"),
+        STANDS: ("torch",),
         ON_WATER: ("lily_pad",),
         CANE: ("sugar_cane",),
         CACTUS_STEM: ("cactus",),
@@ -80,9 +83,7 @@ WALL_SIDE = np.array([5, 4, 3, 2], np.int64)
 WASHABLE = SOLID[:FIRST_LIQUID] == 0
 WASHABLE[[i for i in range(FIRST_LIQUID) if BLOCK_NAME[i] in ("air", "ladder", "sugar_cane")]] = False
 WASHABLE[BLOCK_ID["lily_pad"]] = True
-SAND, RED_SAND, OBSIDIAN = BLOCK_ID["sand"], BLOCK_ID["red_sand"], BLOCK_ID["obsidian"]
-GRASS_BLOCK, DIRT, PODZOL = BLOCK_ID["grass_block"], BLOCK_ID["dirt"], BLOCK_ID["podzol"]
-COARSE_DIRT, TERRACOTTA = BLOCK_ID["coarse_dirt"], BLOCK_ID["terracotta"]
+OBSIDIAN, ICE = BLOCK_ID["obsidian"], BLOCK_ID["ice"]
 CACTUS, SUGAR_CANE = BLOCK_ID["cactus"], BLOCK_ID["sugar_cane"]
 NO_TOOL = 0
 FALLING, SPENT = 8, 7  # water's levels: falling, and the last that flows sideways
@@ -202,19 +203,22 @@ def is_supported(voxels, n, x, y, z, block, reaction):
     mask = voxels.shape[1] - 1
     if reaction >= HANGS:
         i, j, k = beside(x, y, z, WALL_SIDE[(reaction - HANGS) % len(FACINGS)], mask)
-        on_vine = reaction >= VINE_HANGS and block_at(voxels, n, x, y + 1, z) == block
-        return block_at(voxels, n, i, j, k) >= FIRST_OPAQUE or on_vine
+        wall = block_at(voxels, n, i, j, k)
+        if reaction >= VINE_HANGS:
+            return is_full(wall) or block_at(voxels, n, x, y + 1, z) == block
+        return holds_up(wall)
     below = block_at(voxels, n, x, y - 1, z)
-    soil = below == GRASS_BLOCK or below == DIRT or below == PODZOL or below == COARSE_DIRT
-    sand = below == SAND or below == RED_SAND
+    soil, sand = is_soil(below), is_sand(below)
     if reaction == ON_SOIL:
         return soil
     if reaction == ON_SAND:
-        return sand or below == TERRACOTTA or below == DIRT or below == COARSE_DIRT
+        return is_dry_ground(below)
     if reaction == ON_OPAQUE:
         return below >= FIRST_OPAQUE
+    if reaction == STANDS:
+        return holds_up(below)
     if reaction == ON_WATER:
-        return below == WATER
+        return below == WATER or below == ICE
     if reaction == CANE:
         return soil or sand or below == SUGAR_CANE
     if reaction == UPPER_HALF:
