@@ -25,7 +25,7 @@ class _Later(JITCodeLibrary):
         if self._shared_module is None:
             self._shared_module = self._final_module.clone()
             _link(self._shared_module, self._linking_libraries)
-            _set_linkage(self._shared_module, Linkage.external, Linkage.weak_odr)
+            _make_weak(self._shared_module)
         return self._shared_module
 
 
@@ -39,14 +39,20 @@ class _Kernel(JITCodeLibrary):
 
     def _optimize_final_module(self):
         # Nobody else calls them: their arguments may be left out, and those that are called once are inlined.
-        _set_linkage(self._final_module, Linkage.weak_odr, Linkage.internal)
+        for function in _defined(self._final_module, Linkage.weak_odr):
+            function.linkage = Linkage.internal
+            function.name = f"kernel.{function.name}"  # else a later module's function is taken to be this one
         super()._optimize_final_module()
 
 
-def _set_linkage(module, old, new):
-    for function in module.functions:
-        if not function.is_declaration and function.linkage == old:
-            function.linkage = new
+def _defined(module, linkage):
+    return [function for function in module.functions if not function.is_declaration and function.linkage == linkage]
+
+
+def _make_weak(module):
+    """Not linkonce_odr, which is left out while nobody asks for it."""
+    for function in _defined(module, Linkage.external):
+        function.linkage = Linkage.weak_odr
 
 
 def _link(module, libraries):
@@ -62,7 +68,7 @@ def _link(module, libraries):
             continue
         waiting += library._linking_libraries
         part = library._final_module.clone()
-        _set_linkage(part, Linkage.external, Linkage.weak_odr)
+        _make_weak(part)
         module.link_in(part)
     for library in complete:  # last: of these is taken only what is asked for by then
         module.link_in(library._get_module_for_linking(), preserve=True)
