@@ -96,7 +96,7 @@ class RecordInfos(MinecraftCallback):
         """Nothing: the voxel engine's infos come with the steps."""
 
     def translate(self, task: "MinecraftTask") -> None:
-        task.add("RecordCallback", record_path=str(self.folder), record_infos=True)
+        task.add("RecordCallback", record_path=str(self.folder), record_infos=True, environments=[0])
 
 
 def env_generator(records: Path) -> MinecraftSim:
@@ -247,11 +247,13 @@ def play_minecraft(records: Path, args: Args) -> list[Episode]:
     finally:
         envs.close()
     files = sorted(records.glob("episode_*_info.json"), key=lambda path: int(path.name.split("_")[1]))
-    files = files[-args.episodes :]
-    if len(files) < args.episodes:
-        raise RuntimeError(f"minestudio recorded {len(files)} of {args.episodes} episodes in {records}; run this again")
-    for episode, file in zip(episodes, files, strict=True):
-        infos = json.loads(file.read_text())
+    recordings = [(file, infos) for file in files if len(infos := json.loads(file.read_text())) > 1]  # of the reset: 1
+    recordings = recordings[-args.episodes :]
+    if len(recordings) < args.episodes:
+        raise RuntimeError(
+            f"minestudio recorded {len(recordings)} of {args.episodes} episodes in {records}; run this again"
+        )
+    for episode, (file, infos) in zip(episodes, recordings, strict=True):
         keys = ("x", "y", "z", "yaw", "pitch")
         recorded = np.array([[float(info["player_pos"][key]) for key in keys] for info in infos])
         # minestudio 1.1.6 overwrites each info that it recorded in the step after: entry k shows step k + 1. What the
