@@ -110,38 +110,43 @@ def _lay(frame, cut, texel, shade, dx, dy, dz, r, g, b, depth, t):
 
 
 @device_function
-def _cross_texel(assets, texture, cut, plane, dx, dy, dz, length2, depth):
-    """Where a ray meets one of a plant's two planes -> (texel, depth t); texel 0: nowhere."""
-    if plane == 0:
-        t = (cut[CUT_X] - cut[CUT_Z]) / (dx - dz)
-    else:
-        t = (cut[CUT_X] + cut[CUT_Z] + ONE) / (dx + dz)
+def _cross_texel(assets, texture, cut, t, dx, dy, length2, depth):
+    """The texel of a plant's plane that a ray meets at depth t; 0: nowhere."""
     if not (NEAR < t < depth):
-        return np.int32(0), t
-    u, v = (dx * t - cut[CUT_X] - F(0.05)) / F(0.9), dy * t - cut[CUT_Y]
+        return np.int32(0)
+    u, v = (dx * t - cut[CUT_X] - F(0.05)) * F(1 / 0.9), dy * t - cut[CUT_Y]
     if not (ZERO <= u < ONE and ZERO < v <= ONE):
-        return np.int32(0), t
-    return texel_at(assets, texture, mip_level(t, length2), min(u, F(0.9999)), min(ONE - v, F(0.9999))), t
+        return np.int32(0)
+    return texel_at(assets, texture, mip_level(t, length2), min(u, F(0.9999)), min(ONE - v, F(0.9999)))
 
 
 @device_function
-def cutout_pixel(voxels, assets, frame, cut, dx, dy, dz, r, g, b, depth):
-    """Draw a cutout over a pixel -> its new (r, g, b, depth)."""
+def _visible(texel):
+    return texel if texel >> 24 > 12 else np.int32(0)
+
+
+@device_function
+def cutout_texels(voxels, assets, frame, cut, dx, dy, dz, depth):
+    """What a ray sees of a cutout before ``depth`` -> (texel, its depth, nearer texel, its depth, shade).
+
+    A texel with too little of it to be seen is 0.
+    """
     block = np.int32(cut[CUT_BLOCK])
     length2 = dx * dx + dy * dy + dz * dz
     texture = assets.block_texture[block, 3]
     if assets.block_box[block, shapes.BOX_SHAPE] != F(shapes.BOX):
         if texture >= assets.first_tinted:
             texture += np.int32(cut[CUT_BIOME])
-        texel0, t0 = _cross_texel(assets, texture, cut, 0, dx, dy, dz, length2, depth)
-        texel1, t1 = _cross_texel(assets, texture, cut, 1, dx, dy, dz, length2, depth)
-        if t1 > t0:  # the farther one first
-            texel0, t0, texel1, t1 = texel1, t1, texel0, t0
-        if texel0 >> 24 > 12:
-            r, g, b, depth = _lay(frame, cut, texel0, ONE, dx, dy, dz, r, g, b, depth, t0)
-        if texel1 >> 24 > 12:
-            r, g, b, depth = _lay(frame, cut, texel1, ONE, dx, dy, dz, r, g, b, depth, t1)
-        return r, g, b, depth
+        across0, across1 = dx - dz, dx + dz
+        inverse = ONE / (across0 * across1)  # one division for both planes
+        t0 = (cut[CUT_X] - cut[CUT_Z]) * across1 * inverse
+        t1 = (cut[CUT_X] + cut[CUT_Z] + ONE) * across0 * inverse
+        texel0 = _cross_texel(assets, texture, cut, t0, dx, dy, length2, depth)
+        texel1 = _cross_texel(assets, texture, cut, t1, dx, dy, length2, depth)
+        texel0, texel1 = _visible(texel0), _visible(texel1)
+        if t1 > t0:
+            return texel1, t1, texel0, t0, ONE
+        return texel0, t0, texel1, t1, ONE
 
     # A box: lean the world so that it stands upright.
     lean_x, lean_z = (
@@ -167,7 +172,7 @@ def cutout_pixel(voxels, assets, frame, cut, dx, dy, dz, r, g, b, depth):
             near, face = enter, 2 * axis + (1 if d < ZERO else 0)
         far = min(far, leave)
     if near >= far or face < 0:
-        return r, g, b, depth
+        return np.int32(0), ZERO, np.int32(0), ZERO, ONE
     if block == GLASS:  # two panes side by side have no face between them
         x, y, z = np.int64(cut[CUT_I]), np.int64(cut[CUT_J]), np.int64(cut[CUT_K])
         out = 2 * (face & 1) - 1
@@ -175,7 +180,7 @@ def cutout_pixel(voxels, assets, frame, cut, dx, dy, dz, r, g, b, depth):
         mask = voxels.shape[0] - 1
         if 0 <= y < voxels.shape[2]:
             if voxels[np.uint32((frame.ox + x) & mask), np.uint32((frame.oz + z) & mask), np.uint32(y)] == GLASS:
-                return r, g, b, depth
+                return np.int32(0), ZERO, np.int32(0), ZERO, ONE
     px, py, pz = ox + sx * near, oy + dy * near, oz + sz * near
     if face < 2:
         u, v = pz, ONE - py
@@ -188,8 +193,17 @@ def cutout_pixel(voxels, assets, frame, cut, dx, dy, dz, r, g, b, depth):
         texture += np.int32(cut[CUT_BIOME])
     u, v = min(max(u, ZERO), F(0.9999)), min(max(v, ZERO), F(0.9999))
     texel = texel_at(assets, texture, mip_level(near, length2), u, v)
-    if texel >> 24 > 12:
-        r, g, b, depth = _lay(frame, cut, texel, assets.face_shade[face], dx, dy, dz, r, g, b, depth, near)
+    return _visible(texel), near, np.int32(0), ZERO, assets.face_shade[face]
+
+
+@device_function
+def cutout_pixel(frame, cut, texels, dx, dy, dz, r, g, b, depth):
+    """Lay what a ray sees of a cutout (``cutout_texels``) over a pixel -> its new (r, g, b, depth)."""
+    texel0, t0, texel1, t1, shade = texels
+    if texel0:
+        r, g, b, depth = _lay(frame, cut, texel0, shade, dx, dy, dz, r, g, b, depth, t0)
+    if texel1:
+        r, g, b, depth = _lay(frame, cut, texel1, shade, dx, dy, dz, r, g, b, depth, t1)
     return r, g, b, depth
 
 
@@ -211,11 +225,11 @@ def draw_cutout(voxels, assets, frame, cut, image, depths):
         for column in range(np.int32(cut[CUT_RECT + 2]), np.int32(cut[CUT_RECT + 3])):
             i, j = np.uint32(row), np.uint32(column)
             dx, dy, dz = ray_direction(frame, row, column)
-            r, g, b = F(image[i, j, 0]), F(image[i, j, 1]), F(image[i, j, 2])
-            before = depths[i, j]
-            nr, ng, nb, depths[i, j] = cutout_pixel(voxels, assets, frame, cut, dx, dy, dz, r, g, b, before)
-            if nr != r or ng != g or nb != b:
-                image[i, j, 0], image[i, j, 1], image[i, j, 2] = np.uint8(nr), np.uint8(ng), np.uint8(nb)
+            texels = cutout_texels(voxels, assets, frame, cut, dx, dy, dz, depths[i, j])
+            if texels[0] | texels[2]:
+                r, g, b = F(image[i, j, 0]), F(image[i, j, 1]), F(image[i, j, 2])
+                r, g, b, depths[i, j] = cutout_pixel(frame, cut, texels, dx, dy, dz, r, g, b, depths[i, j])
+                image[i, j, 0], image[i, j, 1], image[i, j, 2] = np.uint8(r), np.uint8(g), np.uint8(b)
 
 
 @device_function

@@ -18,17 +18,18 @@ from numba import njit
 
 from minestudio_envs.voxel import hud
 from minestudio_envs.voxel.block_rays import (
+    FACES_KNOWN,
     block_colour,
     cell_light,
-    corner_light,
     face_depth,
     face_light,
+    known_corners,
     solid,
     trace,
     world_pixel,
 )
 from minestudio_envs.voxel.blocks import AIR
-from minestudio_envs.voxel.cutouts import CUT_RECT, CUT_SIZE, MAX_CUTOUTS, cutout_pixel, make_cutouts
+from minestudio_envs.voxel.cutouts import CUT_RECT, CUT_SIZE, MAX_CUTOUTS, cutout_pixel, cutout_texels, make_cutouts
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.marks import MARK_RECT, MARK_SIZE, make_marks, mark_pixel
 from minestudio_envs.voxel.parts import make_held_part, make_item_parts, make_mob_parts, part_pixel
@@ -122,7 +123,8 @@ def render_pixel(world, assets, frame, things, ops, rows, columns, row, column):
     for c in range(num_cuts):
         cut = cuts[c]
         if cut[CUT_RECT] <= row < cut[CUT_RECT + 1] and cut[CUT_RECT + 2] <= column < cut[CUT_RECT + 3]:
-            r, g, b, depth = cutout_pixel(world.voxels, assets, frame, cut, dx, dy, dz, r, g, b, depth)
+            texels = cutout_texels(world.voxels, assets, frame, cut, dx, dy, dz, depth)
+            r, g, b, depth = cutout_pixel(frame, cut, texels, dx, dy, dz, r, g, b, depth)
     for p in range(num_parts):
         part = parts[p]
         if part[PART_RECT] <= row < part[PART_RECT + 1] and part[PART_RECT + 2] <= column < part[PART_RECT + 3]:
@@ -175,15 +177,15 @@ def write_pixel(image, row, column, r, g, b):
 
 
 @device_function
-def _trace_pixels(world, assets, frame, pixels, starts, count, image, planes, depths):
+def _trace_pixels(world, assets, frame, known, pixels, starts, count, image, planes, depths):
     """Trace and draw the first ``count`` of ``pixels`` (row * columns + column) and note the plane each one sees.
 
     Nothing is nearer than ``starts``. A plane is PLANES * face + its place, or SKY.
     """
     columns = image.shape[1]
     mask = world.height.shape[0] - 1
-    known_x = known_y = known_z = known_face = np.int64(-9999)
-    corners, light = (ONE, ONE, ONE, ONE), np.uint32(SKYLIGHT)
+    keys, values = known
+    corners = (ONE, ONE, ONE, ONE)
     for p in range(count):
         row = pixels[np.uint32(p)] // columns
         column = pixels[np.uint32(p)] - row * columns
@@ -195,12 +197,9 @@ def _trace_pixels(world, assets, frame, pixels, starts, count, image, planes, de
         else:
             block = world.voxels[np.uint32((frame.ox + x) & mask), np.uint32((frame.oz + z) & mask), np.uint32(y)]
             t = face_depth(frame, face, x, y, z, dx, dy, dz)
-            if t >= frame.occlusion:
-                light, known_face = face_light(world, frame, face, x, y, z), np.int64(-9999)
-            elif x != known_x or y != known_y or z != known_z or face != known_face:
-                light = face_light(world, frame, face, x, y, z)
-                corners = corner_light(world, frame, face, x, y, z, light)
-                known_x, known_y, known_z, known_face = x, y, z, np.int64(face)
+            light = face_light(world, frame, face, x, y, z)
+            if t < frame.occlusion:
+                corners = known_corners(world, frame, face, x, y, z, light, keys, values)
             r, g, b = block_colour(assets, world, frame, block, face, x, y, z, dx, dy, dz, t, light, corners)
             plane = face * PLANES + (x if face < 2 else (y if face < 4 else z)) + PLANES // 2
         write_pixel(image, row, column, r, g, b)
@@ -244,15 +243,15 @@ def _meet(world, frame, plane, dx, dy, dz):
 
 
 @device_function
-def _fill_cells(world, assets, frame, cells, count, size, image, planes, depths, pixels, starts):
+def _fill_cells(world, assets, frame, known, cells, count, size, image, planes, depths, pixels, starts):
     """Draw cells whose corners all see one plane -> how many ``pixels`` see another, undrawn."""
     rows, columns = image.shape[0], image.shape[1]
+    keys, values = known
     failed = 0
     for c in range(count):
         top = cells[np.uint32(c)] // columns
         left = cells[np.uint32(c)] - top * columns
         plane = planes[np.uint32(top), np.uint32(left)]
-        known_x = known_y = known_z = np.int64(-9999)
         corners = (ONE, ONE, ONE, ONE)
         for row in range(top, min(top + size, rows)):
             for column in range(left, min(left + size, columns)):
@@ -269,9 +268,8 @@ def _fill_cells(world, assets, frame, cells, count, size, image, planes, depths,
                         pixels[np.uint32(failed)], starts[np.uint32(failed)] = row * columns + column, ZERO
                         failed += 1
                         continue
-                    if t < frame.occlusion and (x != known_x or y != known_y or z != known_z):
-                        corners = corner_light(world, frame, face, x, y, z, light)
-                        known_x, known_y, known_z = x, y, z
+                    if t < frame.occlusion:
+                        corners = known_corners(world, frame, face, x, y, z, light, keys, values)
                     r, g, b = block_colour(assets, world, frame, block, face, x, y, z, dx, dy, dz, t, light, corners)
                 write_pixel(image, row, column, r, g, b)
                 depths[np.uint32(row), np.uint32(column)] = t
@@ -354,6 +352,7 @@ def draw_world(world, assets, frame, image, depths):
     cells = np.empty((rows // 2 + 1) * (columns // 2 + 1), np.int32)  # by their first pixel
     plain, failed = np.empty_like(cells), np.empty(rows * columns, np.int32)
     failed_starts = np.empty(rows * columns, np.float32)
+    known = np.full(FACES_KNOWN, -1, np.int64), np.empty((FACES_KNOWN, 4), np.float32)
     queued = num_cells = 0
     for row in range(0, rows + CELL - 1, CELL):
         for column in range(0, columns + CELL - 1, CELL):
@@ -363,7 +362,7 @@ def draw_world(world, assets, frame, image, depths):
                 num_cells += 1
     size = CELL
     while True:
-        _trace_pixels(world, assets, frame, pixels, starts, queued, image, planes, depths)
+        _trace_pixels(world, assets, frame, known, pixels, starts, queued, image, planes, depths)
         if size == 1:
             break
         # A block nearer than this is as wide as a cell, so that none hides between a cell's corners.
@@ -372,9 +371,9 @@ def draw_world(world, assets, frame, image, depths):
             frame, cells, num_cells, size, near, planes, depths, plain, pixels, starts
         )
         num_failed = _fill_cells(
-            world, assets, frame, plain, num_plain, size, image, planes, depths, failed, failed_starts
+            world, assets, frame, known, plain, num_plain, size, image, planes, depths, failed, failed_starts
         )
-        _trace_pixels(world, assets, frame, failed, failed_starts, num_failed, image, planes, depths)
+        _trace_pixels(world, assets, frame, known, failed, failed_starts, num_failed, image, planes, depths)
         size //= 2
         for c in range(num_rough):  # the quarters of the rough cells are the next cells
             plain[c] = cells[c]
@@ -412,7 +411,7 @@ def draw_held(assets, frame, held, shift, image):
             i, j = np.uint32(row), np.uint32(column)
             r, g, b = F(image[i, j, 0]), F(image[i, j, 1]), F(image[i, j, 2])
             r, g, b = held_pixel(assets, frame, held, shift, image.shape[0], image.shape[1], row, column, r, g, b)
-            image[i, j, 0], image[i, j, 1], image[i, j, 2] = np.uint8(r), np.uint8(g), np.uint8(b)
+            write_pixel(image, row, column, r, g, b)
 
 
 @device_function
