@@ -13,22 +13,28 @@ from hypothesis import strategies as st
 
 import minestudio_envs
 from minestudio_envs import MinecraftSim
+from minestudio_envs.actions import BUTTONS, NUM_BUTTONS, NUM_CAMERA
 from minestudio_envs.callbacks import (
     CommandsCallback,
     Compose,
     FastResetCallback,
+    GateRewardsCallback,
     HardResetCallback,
     InitInventoryCallback,
     JudgeResetCallback,
     MaskActionsCallback,
+    MinecraftCallback,
+    PrevActionCallback,
     RewardsCallback,
+    SpeedTestCallback,
     SummonMobsCallback,
+    TaskCallback,
     VoxelsCallback,
 )
 from minestudio_envs.voxel.biomes import BIOMES
 from minestudio_envs.voxel.blocks import BLOCKS, NUM_BLOCKS
 from minestudio_envs.voxel.commands import CommandError, compile_command
-from minestudio_envs.voxel.items import DURABILITY, ITEMS, NUM_ITEMS, STACK_SIZE
+from minestudio_envs.voxel.items import DURABILITY, ITEM_ID, ITEMS, NUM_ITEMS, STACK_SIZE
 from minestudio_envs.voxel.state import EFFECTS, GAMERULES, MOBS, WEATHERS
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "12"))
@@ -110,6 +116,17 @@ def quiet(make):
     return made
 
 
+class Hook(MinecraftCallback):
+    """MineStudio's hooks: jumps, and adds to what is seen."""
+
+    def before_step(self, sim, action):
+        return action | {"jump": 1, "voxels": [-1, 1, -1, 1, -1, 1], "mobs": [-9, 9, -9, 9, -9, 9]}
+
+    def after_step(self, sim, obs, reward, terminated, truncated, info):
+        assert len(info["voxels"]) == 27 and isinstance(info["mobs"], list)
+        return obs, reward + 1, terminated, truncated, info | {"step": sim.info["player_pos"]}
+
+
 callback = st.one_of(
     start,
     st.builds(quiet(CommandsCallback), st.lists(command, max_size=6)),
@@ -138,6 +155,11 @@ callback = st.one_of(
             ]
         )
     ),
+    st.just(PrevActionCallback()),
+    st.just(GateRewardsCallback()),
+    st.just(SpeedTestCallback(10**6)),
+    st.builds(lambda names: TaskCallback([{"name": n, "text": n} for n in names]), st.lists(st.text(), min_size=1)),
+    st.builds(Hook),
 )
 group = st.builds(
     lambda members, k: Compose(members, min(k, len(members))), st.lists(callback, max_size=3), st.integers(-1, 3)
@@ -168,14 +190,24 @@ def check(state):
         assert (getattr(state, statistic) >= 0).all(), statistic
 
 
+def random_action(rng, agent):
+    if agent:
+        return {"buttons": rng.integers(0, NUM_BUTTONS, NUM_ENVS), "camera": rng.integers(0, NUM_CAMERA, NUM_ENVS)}
+    action = {name: rng.integers(0, 2, NUM_ENVS) for name in BUTTONS}
+    return action | {"camera": rng.uniform(-180, 180, (NUM_ENVS, 2))}
+
+
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(
-    callbacks=st.lists(st.one_of(callback, group), max_size=5), late=st.lists(command, max_size=5), seed=st.integers(0)
+    callbacks=st.lists(st.one_of(callback, group), max_size=5),
+    late=st.lists(command, max_size=5),
+    seed=st.integers(0),
+    agent=st.booleans(),
 )
-def test_nothing_breaks_a_batch(callbacks, late, seed):
+def test_nothing_breaks_a_batch(callbacks, late, seed, agent):
     def generator():
         return MinecraftSim(
-            action_type="env",
+            action_type="agent" if agent else "env",
             obs_size=(16, 16),
             render_size=None,
             num_empty_frames=1,
@@ -188,9 +220,8 @@ def test_nothing_breaks_a_batch(callbacks, late, seed):
     rng = np.random.default_rng(seed % 2**32)
     statistics = None
     for step in range(STEPS):
-        action = {name: rng.integers(0, 2, NUM_ENVS) for name in envs.single_action_space if name != "camera"}
-        action["camera"] = rng.uniform(-180, 180, (NUM_ENVS, 2))
-        if step % 10 == 5 and late:
+        action = random_action(rng, agent)
+        if step % 10 == 5 and late and not agent:
             action["chat"] = [late[rng.integers(len(late))] for _ in range(NUM_ENVS)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -202,6 +233,35 @@ def test_nothing_breaks_a_batch(callbacks, late, seed):
             same = ~infos["began"].numpy()
             assert all((now[name][same] >= statistics[name][same]).all() for name in now)
         statistics = now
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(st.integers(0), st.booleans(), st.sampled_from([0.1, 0.5]))
+def test_nothing_comes_from_nothing_and_nothing_is_lost(seed, keeps, often):
+    """Of what plains do not give: however it is clicked on, dropped, picked up, and its owner killed."""
+    given = {"diamond": 64, "emerald": 7, "diamond_sword": 1, "bone": 130}
+    rule = f"/gamerule keepInventory {str(keeps).lower()}"
+
+    def generator():
+        slots = [{"slot": "random", "type": name, "quantity": min(n, 64)} for name, n in given.items()]
+        slots += [{"slot": "random", "type": "bone", "quantity": n} for n in (64, 2)]
+        callbacks = [FastResetCallback(["plains"], 100, 1000), InitInventoryCallback(slots), CommandsCallback([rule])]
+        sim_options = {"obs_size": (16, 16), "render_size": None, "world_size": 32}
+        return MinecraftSim(action_type="env", callbacks=callbacks, **sim_options)
+
+    envs = minestudio_envs.make_vec(generator, NUM_ENVS, seed=seed)
+    envs.reset()
+    state, rng = envs.engine.state, np.random.default_rng(seed % 2**32)
+    for step in range(3 * STEPS):
+        action = {name: (rng.random(NUM_ENVS) < often).astype(int) for name in BUTTONS}
+        action["camera"] = rng.normal(0, 20, (NUM_ENVS, 2))
+        action["chat"] = ["/kill" if rng.random() < 0.01 else "" for _ in range(NUM_ENVS)]
+        envs.step(action)
+        for name, number in given.items():
+            there = (state.inventory_count * (state.inventory_item == ITEM_ID[name])).sum(1)
+            there += state.cursor_count * (state.cursor_item == ITEM_ID[name])
+            there += (state.drop_count * (state.drop_item == ITEM_ID[name])).sum(1)
+            assert (there == number).all(), (name, step, there)
 
 
 @settings(max_examples=20 * EXAMPLES, deadline=None)
