@@ -136,10 +136,12 @@ def test_it_is_the_same_vector_environment_as_voxels(game):
     (obs, infos), (voxel_obs, voxel_infos) = envs.first, voxel.reset()
     assert dtypes(obs) == dtypes(voxel_obs)
     assert infos.pop("lost").tolist() == [False, False]
+    assert voxel_infos.pop("command_errors") == [[], []]  # the game tells nobody of them
     assert dtypes(infos) == dtypes(voxel_infos)
     assert infos["began"].all()
     theirs, ours = voxel.step(press(2)), envs.step(press(2))
     lost = ours[4].pop("lost")
+    theirs[4].pop("command_errors")
     assert [dtypes(x) for x in ours] == [dtypes(x) for x in theirs]
     assert not lost.any()
 
