@@ -224,16 +224,24 @@ def face_depth(frame, face, x, y, z, dx, dy, dz):
 
 
 @device_function
-def texel_at(assets, texture, level, u, v):
-    """The texel of a texture's mip level at (u, v), 0-1 from the left and from the top."""
-    size = np.int32(16) >> level
-    start = (1024 - (1024 >> (2 * level))) // 3
-    return assets.texture[np.uint32(texture), np.uint32(start + np.int32(v * F(size)) * size + np.int32(u * F(size)))]
+def mip_start(level):
+    """Where a mip level begins in a texture."""
+    return (1024 - (1024 >> (2 * level))) // 3
 
 
 @device_function
-def below_liquid(assets, world, frame, i, j, x, y, z, dx, dy, dz, t, length2, r, g, b):
+def texel_at(assets, texture, level, u, v):
+    """The texel of a texture's mip level at (u, v), 0-1 from the left and from the top."""
+    size = np.int32(16) >> level
+    place = mip_start(level) + np.int32(v * F(size)) * size + np.int32(u * F(size))
+    return assets.texture[np.uint32(texture), np.uint32(place)]
+
+
+@device_function
+def below_liquid(assets, world, frame, x, y, z, dx, dy, dz, t, length2, r, g, b):
     """The colour (r, g, b) of a liquid's surface, mixed with that of the ground below it where the ray goes on."""
+    mask = world.height.shape[0] - 1
+    i, j = np.uint32((frame.ox + x) & mask), np.uint32((frame.oz + z) & mask)
     ground = y - 1
     while ground >= 0 and world.voxels[i, j, np.uint32(ground)] < FIRST_OPAQUE:
         ground -= 1
@@ -266,22 +274,33 @@ def below_liquid(assets, world, frame, i, j, x, y, z, dx, dy, dz, t, length2, r,
 
 
 @device_function
-def block_colour(assets, world, frame, block, face, x, y, z, dx, dy, dz, t, light, corners):
-    """Colour of a block's face where a ray meets it at depth t: texture, shading, light and fog.
+def face_look(assets, world, frame, block, face, x, y, z, light):
+    """What is alike all over a block's face -> (texture, red, green, blue: what its texels are multiplied by).
 
-    ``light``: packed, of the cell in front of it. ``corners``: from corner_light, where t < frame.occlusion.
+    ``light``: packed, of the cell in front of it.
     """
     mask = world.height.shape[0] - 1
-    i, j = np.uint32((frame.ox + x) & mask), np.uint32((frame.oz + z) & mask)
-    if face < 2:
-        u, v, normal = frame.ez + dz * t - F(z), frame.ey + dy * t - F(y), dx
-    elif face < 4:
-        u, v, normal = frame.ex + dx * t - F(x), frame.ez + dz * t - F(z), dy
-    else:
-        u, v, normal = frame.ex + dx * t - F(x), frame.ey + dy * t - F(y), dz
+    texture = assets.block_texture[block, face]
+    if texture >= assets.first_tinted:
+        texture += np.int32(world.biome[np.uint32((frame.ox + x) & mask), np.uint32((frame.oz + z) & mask)])
+    shade = assets.face_shade[face]
+    return (
+        texture,
+        shade * world.light_map[light, 0],
+        shade * world.light_map[light, 1],
+        shade * world.light_map[light, 2],
+    )
+
+
+@device_function
+def face_colour(assets, world, frame, block, face, x, y, z, look, corners, u, v, normal, dx, dy, dz, t):
+    """Colour of a block's face where a ray meets it at depth t: texture, shading, light and fog.
+
+    ``look``: from face_look. ``corners``: from corner_light, where t < frame.occlusion. (u, v): the place on the face
+    along its axes (see corner_light). ``normal``: the ray's direction across the face.
+    """
     length2 = dx * dx + dy * dy + dz * dz
     u, v = min(max(u, ZERO), F(0.9999)), min(max(v, ZERO), F(0.9999))
-
     footprint = t * length2 * MIP_SCALE
     normal = abs(normal)
     level = (
@@ -290,29 +309,24 @@ def block_colour(assets, world, frame, block, face, x, y, z, dx, dy, dz, t, ligh
         + np.int32(footprint > normal * F(4))
         + np.int32(footprint > normal * F(8))
     )
-    texture = assets.block_texture[block, face]
-    if texture >= assets.first_tinted:
-        texture += np.int32(world.biome[i, j])
-    down = v
-    if face != 2 and face != 3:
-        down = F(0.99995) - v
+    down = v if face == 2 or face == 3 else F(0.99995) - v
     if block < FIRST_OPAQUE:  # liquids flow
         down += frame.flow
         down -= np.floor(down)
         down = min(down, F(0.9999))
+    texture, r, g, b = look
     texel = texel_at(assets, texture, level, u, down)
-
-    shade = assets.face_shade[face]
     if t < frame.occlusion:
         c00, c10, c01, c11 = corners
         low, high = c00 + (c10 - c00) * u, c01 + (c11 - c01) * u
         dark = ONE - (low + (high - low) * v)
-        shade *= ONE - dark * min(F(3) * (ONE - t / frame.occlusion), ONE)
-    r = min(F(texel & 255) * shade * world.light_map[light, 0], F(255))
-    g = min(F((texel >> 8) & 255) * shade * world.light_map[light, 1], F(255))
-    b = min(F((texel >> 16) & 255) * shade * world.light_map[light, 2], F(255))
+        shade = ONE - dark * min(F(3) * (ONE - t / frame.occlusion), ONE)
+        r, g, b = r * shade, g * shade, b * shade
+    r = min(F(texel & 255) * r, F(255))
+    g = min(F((texel >> 8) & 255) * g, F(255))
+    b = min(F((texel >> 16) & 255) * b, F(255))
     if block < LAVA and face == 3:
-        r, g, b = below_liquid(assets, world, frame, i, j, x, y, z, dx, dy, dz, t, length2, r, g, b)
+        r, g, b = below_liquid(assets, world, frame, x, y, z, dx, dy, dz, t, length2, r, g, b)
 
     if t * TWO > frame.fog_start:  # no ray of the picture is more than twice as long as it is deep
         length = np.sqrt(length2)
@@ -320,6 +334,19 @@ def block_colour(assets, world, frame, block, face, x, y, z, dx, dy, dz, t, ligh
         fr, fg, fb = horizon_colour(frame, dx, dz, ONE / length)
         r, g, b = r + (fr - r) * k, g + (fg - g) * k, b + (fb - b) * k
     return r, g, b
+
+
+@device_function
+def block_colour(assets, world, frame, block, face, x, y, z, dx, dy, dz, t, light, corners):
+    """``face_colour`` of what one ray meets."""
+    look = face_look(assets, world, frame, block, face, x, y, z, light)
+    if face < 2:
+        u, v, normal = frame.ez + dz * t - F(z), frame.ey + dy * t - F(y), dx
+    elif face < 4:
+        u, v, normal = frame.ex + dx * t - F(x), frame.ez + dz * t - F(z), dy
+    else:
+        u, v, normal = frame.ex + dx * t - F(x), frame.ey + dy * t - F(y), dz
+    return face_colour(assets, world, frame, block, face, x, y, z, look, corners, u, v, normal, dx, dy, dz, t)
 
 
 @device_function

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minestudio_envs.voxel import shapes
-from minestudio_envs.voxel.block_rays import cell_light, texel_at
+from minestudio_envs.voxel.block_rays import cell_light, mip_start, texel_at
 from minestudio_envs.voxel.blocks import BLOCK_ID
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.state import WORD
@@ -24,9 +24,8 @@ from minestudio_envs.voxel.view import (
 )
 
 # Columns of the table of cutouts: place of the block's lowest corner, relative to the eye, and what it looks like.
-CUT_X, CUT_Y, CUT_Z, CUT_BLOCK, CUT_RECT, CUT_LIGHT, CUT_FOG, CUT_FADE, CUT_I, CUT_J, CUT_K, CUT_BIOME, CUT_SIZE = (
-    *(0, 1, 2, 3, 4, 8, 11, 12, 13, 14, 15, 16, 17),
-)
+CUT_X, CUT_Y, CUT_Z, CUT_BLOCK, CUT_RECT, CUT_LIGHT, CUT_FOG, CUT_FADE = 0, 1, 2, 3, 4, 8, 11, 12
+CUT_I, CUT_J, CUT_K, CUT_BIOME, CUT_LEVEL, CUT_SIZE = 13, 14, 15, 16, 17, 18
 MAX_CUTOUTS = 16384  # of the picture drawn ray by ray
 GLASS = BLOCK_ID["glass"]
 
@@ -91,6 +90,8 @@ def make_cutout(world, assets, frame, rows, columns, x, y, z, block, cut):
         cut[CUT_LIGHT + channel] = world.light_map[light, channel]
     cut[CUT_FOG] = min(max((distance - frame.fog_start) / (frame.reach - frame.fog_start), ZERO), ONE)
     cut[CUT_FADE] = min((reach - distance) * F(0.25), ONE)
+    depth = max(depth, NEAR)
+    cut[CUT_LEVEL] = F(mip_level(depth, distance * distance / (depth * depth)))
     return True
 
 
@@ -110,19 +111,49 @@ def _lay(frame, cut, texel, shade, dx, dy, dz, r, g, b, depth, t):
 
 
 @device_function
-def _cross_texel(assets, texture, cut, t, dx, dy, length2, depth):
-    """The texel of a plant's plane that a ray meets at depth t; 0: nowhere."""
-    if not (NEAR < t < depth):
-        return np.int32(0)
-    u, v = (dx * t - cut[CUT_X] - F(0.05)) * F(1 / 0.9), dy * t - cut[CUT_Y]
-    if not (ZERO <= u < ONE and ZERO < v <= ONE):
-        return np.int32(0)
-    return texel_at(assets, texture, mip_level(t, length2), min(u, F(0.9999)), min(ONE - v, F(0.9999)))
+def _visible(texel):
+    return texel if texel >> 24 > 12 else np.int32(0)
 
 
 @device_function
-def _visible(texel):
-    return texel if texel >> 24 > 12 else np.int32(0)
+def plant_of(assets, cut):
+    """What of a plant all rays need: x - z, x + z + 1, x, y of its corner, its texture, where its mip level begins in
+    it, and the texels along that."""
+    texture = assets.block_texture[np.int32(cut[CUT_BLOCK]), 3]
+    if texture >= assets.first_tinted:
+        texture += np.int32(cut[CUT_BIOME])
+    x, z, level = cut[CUT_X], cut[CUT_Z], np.int32(cut[CUT_LEVEL])
+    return x - z, x + z + ONE, x + F(0.05), cut[CUT_Y], texture, mip_start(level), np.int32(16) >> level
+
+
+@device_function
+def _plane_texel(assets, plant, t, dx, dy, depth):
+    """The texel of a plant's plane that a ray meets at depth t; 0: nowhere."""
+    _, _, x, y, texture, start, size = plant
+    u, v = (dx * t - x) * F(1 / 0.9), dy * t - y
+    if not (NEAR < t < depth and ZERO <= u < ONE and ZERO < v <= ONE):
+        return np.int32(0)
+    column, row = np.int32(u * F(size)), np.int32(min(ONE - v, F(0.9999)) * F(size))
+    return _visible(assets.texture[np.uint32(texture), np.uint32(start + row * size + column)])
+
+
+@device_function
+def plant_texels(assets, plant, dx, dy, dz, depth):
+    """``cutout_texels`` of a plant, which is two upright squares along the diagonals."""
+    across0, across1 = dx - dz, dx + dz
+    inverse = ONE / (across0 * across1)  # one division for both planes
+    t0 = plant[0] * across1 * inverse
+    t1 = plant[1] * across0 * inverse
+    texel0 = _plane_texel(assets, plant, t0, dx, dy, depth)
+    texel1 = _plane_texel(assets, plant, t1, dx, dy, depth)
+    if t1 > t0:
+        return texel1, t1, texel0, t0, ONE
+    return texel0, t0, texel1, t1, ONE
+
+
+@device_function
+def is_plant(assets, cut):
+    return assets.block_box[np.int32(cut[CUT_BLOCK]), shapes.BOX_SHAPE] != F(shapes.BOX)
 
 
 @device_function
@@ -131,23 +162,15 @@ def cutout_texels(voxels, assets, frame, cut, dx, dy, dz, depth):
 
     A texel with too little of it to be seen is 0.
     """
-    block = np.int32(cut[CUT_BLOCK])
-    length2 = dx * dx + dy * dy + dz * dz
-    texture = assets.block_texture[block, 3]
-    if assets.block_box[block, shapes.BOX_SHAPE] != F(shapes.BOX):
-        if texture >= assets.first_tinted:
-            texture += np.int32(cut[CUT_BIOME])
-        across0, across1 = dx - dz, dx + dz
-        inverse = ONE / (across0 * across1)  # one division for both planes
-        t0 = (cut[CUT_X] - cut[CUT_Z]) * across1 * inverse
-        t1 = (cut[CUT_X] + cut[CUT_Z] + ONE) * across0 * inverse
-        texel0 = _cross_texel(assets, texture, cut, t0, dx, dy, length2, depth)
-        texel1 = _cross_texel(assets, texture, cut, t1, dx, dy, length2, depth)
-        texel0, texel1 = _visible(texel0), _visible(texel1)
-        if t1 > t0:
-            return texel1, t1, texel0, t0, ONE
-        return texel0, t0, texel1, t1, ONE
+    if is_plant(assets, cut):
+        return plant_texels(assets, plant_of(assets, cut), dx, dy, dz, depth)
+    return box_texels(voxels, assets, frame, cut, dx, dy, dz, depth)
 
+
+@device_function
+def box_texels(voxels, assets, frame, cut, dx, dy, dz, depth):
+    """``cutout_texels`` of a box, of which the nearer side alone is seen."""
+    block = np.int32(cut[CUT_BLOCK])
     # A box: lean the world so that it stands upright.
     lean_x, lean_z = (
         assets.block_box[block, shapes.BOX_LEAN] / F(16),
@@ -192,7 +215,7 @@ def cutout_texels(voxels, assets, frame, cut, dx, dy, dz, depth):
     if texture >= assets.first_tinted:
         texture += np.int32(cut[CUT_BIOME])
     u, v = min(max(u, ZERO), F(0.9999)), min(max(v, ZERO), F(0.9999))
-    texel = texel_at(assets, texture, mip_level(near, length2), u, v)
+    texel = texel_at(assets, texture, np.int32(cut[CUT_LEVEL]), u, v)
     return _visible(texel), near, np.int32(0), ZERO, assets.face_shade[face]
 
 
@@ -221,11 +244,16 @@ def lowest_bit(word):
 @device_function
 def draw_cutout(voxels, assets, frame, cut, image, depths):
     """A cutout into ``image``, inside its outline, where it is nearer than ``depths``."""
+    upright, plant = is_plant(assets, cut), plant_of(assets, cut)
+    left, right = np.int32(cut[CUT_RECT + 2]), np.int32(cut[CUT_RECT + 3])
     for row in range(np.int32(cut[CUT_RECT]), np.int32(cut[CUT_RECT + 1])):
-        for column in range(np.int32(cut[CUT_RECT + 2]), np.int32(cut[CUT_RECT + 3])):
+        for column in range(left, right):
             i, j = np.uint32(row), np.uint32(column)
             dx, dy, dz = ray_direction(frame, row, column)
-            texels = cutout_texels(voxels, assets, frame, cut, dx, dy, dz, depths[i, j])
+            if upright:
+                texels = plant_texels(assets, plant, dx, dy, dz, depths[i, j])
+            else:
+                texels = box_texels(voxels, assets, frame, cut, dx, dy, dz, depths[i, j])
             if texels[0] | texels[2]:
                 r, g, b = F(image[i, j, 0]), F(image[i, j, 1]), F(image[i, j, 2])
                 r, g, b, depths[i, j] = cutout_pixel(frame, cut, texels, dx, dy, dz, r, g, b, depths[i, j])

@@ -21,8 +21,10 @@ from minestudio_envs.voxel.block_rays import (
     FACES_KNOWN,
     block_colour,
     cell_light,
+    face_colour,
     face_depth,
     face_light,
+    face_look,
     known_corners,
     solid,
     trace,
@@ -208,71 +210,113 @@ def _trace_pixels(world, assets, frame, known, pixels, starts, count, image, pla
 
 
 @device_function
-def _meet(world, frame, plane, dx, dy, dz):
-    """Where a ray meets a plane -> (block, face, x, y, z, t, light).
+def _axes(frame, face):
+    """The coordinates across a face and along its axes (see corner_light), as rows of 3: eye and rays.
 
-    The block seen there, AIR if no bare face is there.
+    A ray's direction along a row is first + row * down + column * across.
     """
+    x = (frame.ex, frame.fx, frame.rx, frame.cx)
+    y = (frame.ey, frame.fy, frame.ry, frame.cy)
+    z = (frame.ez, frame.fz, frame.rz, frame.cz)
+    if face < 2:
+        return x, z, y
+    if face < 4:
+        return y, x, z
+    return z, x, y
+
+
+@device_function
+def _bare_face(world, frame, face, place, a, b):
+    """The block with a bare face at (a, b) along the face's axes -> (block or AIR, x, y, z, light)."""
     voxels = world.voxels
     mask = voxels.shape[0] - 1
-    face = plane // PLANES
-    place = plane - face * PLANES - PLANES // 2
-    edge = F(place + (face & 1))
     out = 2 * (face & 1) - 1
-    x = y = z = place
-    out_x = out_y = out_z = 0
-    if face < 2:
-        t = (edge - frame.ex) / dx
-        y, z = np.int64(np.floor(frame.ey + dy * t)), np.int64(np.floor(frame.ez + dz * t))
-        out_x = out
-    elif face < 4:
-        t = (edge - frame.ey) / dy
-        x, z = np.int64(np.floor(frame.ex + dx * t)), np.int64(np.floor(frame.ez + dz * t))
-        out_y = out
-    else:
-        t = (edge - frame.ez) / dz
-        x, y = np.int64(np.floor(frame.ex + dx * t)), np.int64(np.floor(frame.ey + dy * t))
-        out_z = out
+    x, y, z = place, b, a
+    out_x, out_y, out_z = out, 0, 0
+    if face >= 4:
+        x, y, z = a, b, place
+        out_x, out_z = 0, out
+    elif face >= 2:
+        x, y, z = a, place, b
+        out_x, out_y = 0, out
     block, light = np.uint8(AIR), np.uint32(SKYLIGHT)
     if 0 <= y < voxels.shape[2] and solid(voxels, frame, x + out_x, y + out_y, z + out_z) == 0:
         block = voxels[np.uint32((frame.ox + x) & mask), np.uint32((frame.oz + z) & mask), np.uint32(y)]
         if block < frame.first:
             block = np.uint8(AIR)
         light = cell_light(world, frame, x + out_x, y + out_y, z + out_z)
-    return block, face, x, y, z, t, light
+    return block, x, y, z, light
+
+
+@device_function
+def _fill_plane(world, assets, frame, known, top, left, size, image, planes, depths, pixels, starts, failed):
+    """Draw a cell whose corners all see one plane of blocks -> how many pixels have failed by now."""
+    rows, columns = image.shape[0], image.shape[1]
+    keys, values = known
+    plane = planes[np.uint32(top), np.uint32(left)]
+    face = plane // PLANES
+    place = plane - face * PLANES - PLANES // 2
+    (en, n0, nr, nc), (eu, u0, ur, uc), (ev, v0, vr, vc) = _axes(frame, face)
+    gap = F(place + (face & 1)) - en
+    last_a = last_b = np.int64(1 << 40)
+    block, x, y, z, light = np.uint8(AIR), place, place, place, np.uint32(0)
+    look, corners, lit = (np.int32(0), ONE, ONE, ONE), (ONE, ONE, ONE, ONE), False
+    for row in range(top, min(top + size, rows)):
+        for column in range(left, min(left + size, columns)):
+            if planes[np.uint32(row), np.uint32(column)] != UNKNOWN:
+                continue
+            i, j = F(row), F(column)
+            normal, du, dv = n0 + i * nr + j * nc, u0 + i * ur + j * uc, v0 + i * vr + j * vc
+            t = gap / normal
+            pu, pv = eu + du * t, ev + dv * t
+            fa, fb = np.floor(pu), np.floor(pv)
+            a, b = np.int64(fa), np.int64(fb)
+            if a != last_a or b != last_b:
+                last_a, last_b, lit = a, b, False
+                block, x, y, z, light = _bare_face(world, frame, face, place, a, b)
+                if block != AIR:
+                    look = face_look(assets, world, frame, block, face, x, y, z, light)
+            if block == AIR:
+                planes[np.uint32(row), np.uint32(column)] = PENDING
+                pixels[np.uint32(failed)], starts[np.uint32(failed)] = row * columns + column, ZERO
+                failed += 1
+                continue
+            if not lit and t < frame.occlusion:
+                corners, lit = known_corners(world, frame, face, x, y, z, light, keys, values), True
+            dx, dy, dz = ray_direction(frame, row, column)
+            red, green, blue = face_colour(
+                assets, world, frame, block, face, x, y, z, look, corners, pu - fa, pv - fb, normal, dx, dy, dz, t
+            )
+            write_pixel(image, row, column, red, green, blue)
+            depths[np.uint32(row), np.uint32(column)] = t
+    return failed
+
+
+@device_function
+def _fill_sky(assets, frame, top, left, size, image, planes, depths):
+    """Draw a cell whose corners all see the sky."""
+    for row in range(top, min(top + size, image.shape[0])):
+        for column in range(left, min(left + size, image.shape[1])):
+            if planes[np.uint32(row), np.uint32(column)] == UNKNOWN:
+                r, g, b = sky_colour(assets, frame, *ray_direction(frame, row, column))
+                write_pixel(image, row, column, r, g, b)
+                depths[np.uint32(row), np.uint32(column)] = FAR
 
 
 @device_function
 def _fill_cells(world, assets, frame, known, cells, count, size, image, planes, depths, pixels, starts):
     """Draw cells whose corners all see one plane -> how many ``pixels`` see another, undrawn."""
-    rows, columns = image.shape[0], image.shape[1]
-    keys, values = known
+    columns = image.shape[1]
     failed = 0
     for c in range(count):
         top = cells[np.uint32(c)] // columns
         left = cells[np.uint32(c)] - top * columns
-        plane = planes[np.uint32(top), np.uint32(left)]
-        corners = (ONE, ONE, ONE, ONE)
-        for row in range(top, min(top + size, rows)):
-            for column in range(left, min(left + size, columns)):
-                if planes[np.uint32(row), np.uint32(column)] != UNKNOWN:
-                    continue
-                dx, dy, dz = ray_direction(frame, row, column)
-                if plane == SKY:
-                    t = FAR
-                    r, g, b = sky_colour(assets, frame, dx, dy, dz)
-                else:
-                    block, face, x, y, z, t, light = _meet(world, frame, plane, dx, dy, dz)
-                    if block == AIR:
-                        planes[np.uint32(row), np.uint32(column)] = PENDING
-                        pixels[np.uint32(failed)], starts[np.uint32(failed)] = row * columns + column, ZERO
-                        failed += 1
-                        continue
-                    if t < frame.occlusion:
-                        corners = known_corners(world, frame, face, x, y, z, light, keys, values)
-                    r, g, b = block_colour(assets, world, frame, block, face, x, y, z, dx, dy, dz, t, light, corners)
-                write_pixel(image, row, column, r, g, b)
-                depths[np.uint32(row), np.uint32(column)] = t
+        if planes[np.uint32(top), np.uint32(left)] == SKY:
+            _fill_sky(assets, frame, top, left, size, image, planes, depths)
+        else:
+            failed = _fill_plane(
+                world, assets, frame, known, top, left, size, image, planes, depths, pixels, starts, failed
+            )
     return failed
 
 
