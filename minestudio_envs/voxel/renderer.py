@@ -60,6 +60,7 @@ from minestudio_envs.voxel.view import (
 __all__ = ["build_assets", "render", "render_by_pixel", "render_pixel"]
 
 CELL = 8  # pixels between the rays that are traced first
+BEARINGS = 64  # directions of the horizon; a power of two
 PLANES = 1024  # room for the planes of one face
 UNKNOWN, PENDING = -2, -3  # a pixel whose ray was not traced, and one that waits for it
 
@@ -249,6 +250,22 @@ def _bare_face(world, frame, face, place, a, b):
 
 
 @device_function
+def _plane_depth(frame, plane, dx, dy, dz):
+    """Depth at which a ray meets a plane."""
+    face = plane // PLANES
+    place = plane - face * PLANES - PLANES // 2
+    return face_depth(frame, face, place, place, place, dx, dy, dz)
+
+
+@device_function
+def _along(frame, face, t, dx, dy, dz):
+    """The block that a ray is at in depth t, along a face's axes."""
+    x, y, z = frame.ex + dx * t, frame.ey + dy * t, frame.ez + dz * t
+    a, b = (z if face < 2 else x), (z if 2 <= face < 4 else y)
+    return np.int64(np.floor(a)), np.int64(np.floor(b))
+
+
+@device_function
 def _fill_plane(world, assets, frame, known, top, left, size, image, planes, depths, pixels, starts, failed):
     """Draw a cell whose corners all see one plane of blocks -> how many pixels have failed by now."""
     rows, columns = image.shape[0], image.shape[1]
@@ -293,6 +310,47 @@ def _fill_plane(world, assets, frame, known, top, left, size, image, planes, dep
 
 
 @device_function
+def _fill_mixed(world, assets, frame, known, cells, count, size, image, planes, depths, pixels, starts, queued):
+    """Draw cells whose corners see more than one plane -> how many pixels are queued by now.
+
+    A pixel sees the first of these planes if there is a bare face where its ray meets it; else its ray is traced.
+    """
+    rows, columns = image.shape[0], image.shape[1]
+    keys, values = known
+    corners = (ONE, ONE, ONE, ONE)
+    for c in range(count):
+        top = cells[np.uint32(c)] // columns
+        left = cells[np.uint32(c)] - top * columns
+        bottom, right = min(top + size, rows - 1), min(left + size, columns - 1)
+        seen = (planes[top, left], planes[top, right], planes[bottom, left], planes[bottom, right])
+        first = min(min(depths[top, left], depths[top, right]), min(depths[bottom, left], depths[bottom, right]))
+        for row in range(top, min(top + size, rows)):
+            for column in range(left, min(left + size, columns)):
+                if planes[np.uint32(row), np.uint32(column)] != UNKNOWN:
+                    continue
+                dx, dy, dz = ray_direction(frame, row, column)
+                t, plane = FAR, SKY
+                for k in range(4):
+                    if seen[k] != SKY:
+                        met = _plane_depth(frame, seen[k], dx, dy, dz)
+                        if ZERO < met < t:
+                            t, plane = met, seen[k]
+                face = plane // PLANES
+                place = plane - face * PLANES - PLANES // 2
+                along = _along(frame, face, t, dx, dy, dz)
+                block, x, y, z, light = _bare_face(world, frame, face, place, along[0], along[1])
+                if plane == SKY or block == AIR:
+                    queued = _queue(planes, row, column, F(0.9) * first - F(0.7), pixels, starts, queued)
+                    continue
+                if t < frame.occlusion:
+                    corners = known_corners(world, frame, face, x, y, z, light, keys, values)
+                r, g, b = block_colour(assets, world, frame, block, face, x, y, z, dx, dy, dz, t, light, corners)
+                write_pixel(image, row, column, r, g, b)
+                depths[np.uint32(row), np.uint32(column)] = t
+    return queued
+
+
+@device_function
 def _fill_sky(assets, frame, top, left, size, image, planes, depths):
     """Draw a cell whose corners all see the sky."""
     for row in range(top, min(top + size, image.shape[0])):
@@ -330,11 +388,68 @@ def _queue(planes, row, column, start, pixels, starts, count):
     return count
 
 
+@device_function
+def _bearing(dx, dz):
+    """A direction's place on the circle, 0-4: cheaper than its angle, and in the same order."""
+    along = dz / (abs(dx) + abs(dz) + F(1e-12))
+    return ONE + along if dx > ZERO else F(3) - along
+
+
+@device_function
+def make_horizon(frame, tiles, beyond, horizon):
+    """Fill ``horizon`` float32 [BEARINGS] with the slope to the highest that stands farther than ``beyond`` there."""
+    mask, reach = TILE * tiles.shape[0] - 1, TILE * tiles.shape[0] // 2
+    for bearing in range(BEARINGS):
+        horizon[bearing] = ZERO
+    half = F(TILE) * F(0.71)  # of a tile's diagonal
+    first_x, first_z = (frame.ox - reach) & (TILE - 1), (frame.oz - reach) & (TILE - 1)
+    for tile_x in range(-reach - first_x, reach, TILE):
+        for tile_z in range(-reach - first_z, reach, TILE):
+            i, j = np.uint32(((frame.ox + tile_x) & mask) // TILE), np.uint32(((frame.oz + tile_z) & mask) // TILE)
+            rise = F(tiles[i, j]) - frame.ey
+            x, z = F(tile_x + TILE // 2) - frame.ex, F(tile_z + TILE // 2) - frame.ez
+            distance = np.sqrt(x * x + z * z)
+            if rise <= ZERO or distance + half < beyond:
+                continue
+            slope, middle = rise / max(distance - half, beyond), _bearing(x, z)
+            width = F(1.3) * half / max(distance, half)
+            for bearing in range(
+                np.int64(np.floor((middle - width) * F(BEARINGS / 4))),
+                np.int64(np.floor((middle + width) * F(BEARINGS / 4))) + 1,
+            ):
+                k = np.uint32(bearing & (BEARINGS - 1))
+                horizon[k] = max(horizon[k], slope)
+
+
+@device_function
+def _above_horizon(frame, horizon, top, bottom, left, right):
+    """Whether a cell shows only what is above ``horizon``."""
+    slope, first, last, start = FAR, ZERO, ZERO, ZERO
+    for corner in range(4):
+        row, column = (bottom if corner & 1 else top), (right if corner & 2 else left)
+        dx, dy, dz = ray_direction(frame, row, column)
+        slope = min(slope, dy / np.sqrt(dx * dx + dz * dz + F(1e-12)))
+        bearing = _bearing(dx, dz)
+        if corner == 0:
+            start = bearing
+        gap = bearing - start
+        gap -= F(4) * np.floor(gap * F(0.25) + HALF)
+        first, last = min(first, gap), max(last, gap)
+    if slope <= ZERO or last - first > ONE:
+        return False
+    for bearing in range(
+        np.int64(np.floor((start + first) * F(BEARINGS / 4))), np.int64(np.floor((start + last) * F(BEARINGS / 4))) + 1
+    ):
+        if horizon[np.uint32(bearing & (BEARINGS - 1))] >= slope:
+            return False
+    return True
+
+
 PLAIN, MIXED, ROUGH = range(3)
 
 
 @device_function
-def _judge(frame, planes, depths, top, bottom, left, right, near):
+def _judge(frame, horizon, planes, depths, top, bottom, left, right, near):
     """What the corners of a cell tell about it -> (PLAIN, MIXED or ROUGH, depth before which it is empty).
 
     Plain: it shows one plane, nearer than ``near``, or open sky. Mixed: the same, but more than one.
@@ -350,30 +465,31 @@ def _judge(frame, planes, depths, top, bottom, left, right, near):
             sky = True
         elif depths[row, column] >= near:
             kind = ROUGH
-    if sky:  # is even the lowest ray above everything far? What rises there is hills and crowns, 3 blocks wide
-        lowest = min(ray_direction(frame, bottom, left)[1], ray_direction(frame, bottom, right)[1])
-        if frame.ey + F(3) * near * lowest <= frame.top:
-            kind = ROUGH
+    if sky and kind != ROUGH and not _above_horizon(frame, horizon, top, bottom, left, right):
+        kind = ROUGH
     return kind, F(0.9) * first - F(0.7)
 
 
 @device_function
-def _sort_cells(frame, cells, count, size, near, planes, depths, plain, pixels, starts):
-    """Split cells into plain ones and, in place, rough ones; queue the pixels of mixed ones.
+def _sort_cells(frame, horizon, cells, count, size, near, planes, depths, plain, mixed, pixels, starts):
+    """Split cells into plain ones, mixed ones and, in place, rough ones, whose pixels are queued.
 
-    -> (plain cells, rough cells, pixels queued)
+    -> (plain cells, mixed cells, rough cells, pixels queued)
     """
     rows, columns = planes.shape
-    num_plain = num_rough = queued = 0
+    num_plain = num_mixed = num_rough = queued = 0
     for c in range(count):
         top = cells[c] // columns
         left = cells[c] - top * columns
         bottom, right = min(top + size, rows - 1), min(left + size, columns - 1)
-        kind, start = _judge(frame, planes, depths, top, bottom, left, right, near)
+        kind, start = _judge(frame, horizon, planes, depths, top, bottom, left, right, near)
         if kind == PLAIN:
             plain[num_plain] = cells[c]
             num_plain += 1
-        elif size == 2 or (kind == MIXED and size == 4):
+        elif kind == MIXED and size <= CELL // 2:
+            mixed[num_mixed] = cells[c]
+            num_mixed += 1
+        elif size == 2:
             for row in range(top, min(top + size, rows)):
                 for column in range(left, min(left + size, columns)):
                     queued = _queue(planes, row, column, start, pixels, starts, queued)
@@ -384,7 +500,7 @@ def _sort_cells(frame, cells, count, size, near, planes, depths, plain, pixels, 
                 for j in range(3):
                     row, column = min(top + i * size // 2, rows - 1), min(left + j * size // 2, columns - 1)
                     queued = _queue(planes, row, column, start, pixels, starts, queued)
-    return num_plain, num_rough, queued
+    return num_plain, num_mixed, num_rough, queued
 
 
 @device_function(nrt=True)
@@ -394,9 +510,10 @@ def draw_world(world, assets, frame, image, depths):
     planes = np.full((rows, columns), UNKNOWN, np.int32)
     pixels, starts = np.empty(rows * columns, np.int32), np.empty(rows * columns, np.float32)  # to be traced
     cells = np.empty((rows // 2 + 1) * (columns // 2 + 1), np.int32)  # by their first pixel
-    plain, failed = np.empty_like(cells), np.empty(rows * columns, np.int32)
+    plain, mixed, failed = np.empty_like(cells), np.empty_like(cells), np.empty(rows * columns, np.int32)
     failed_starts = np.empty(rows * columns, np.float32)
     known = np.full(FACES_KNOWN, -1, np.int64), np.empty((FACES_KNOWN, 4), np.float32)
+    horizon = np.empty(BEARINGS, np.float32)
     queued = num_cells = 0
     for row in range(0, rows + CELL - 1, CELL):
         for column in range(0, columns + CELL - 1, CELL):
@@ -411,8 +528,12 @@ def draw_world(world, assets, frame, image, depths):
             break
         # A block nearer than this is as wide as a cell, so that none hides between a cell's corners.
         near = F(columns) / (TWO * TAN_H * F(size))
-        num_plain, num_rough, queued = _sort_cells(
-            frame, cells, num_cells, size, near, planes, depths, plain, pixels, starts
+        make_horizon(frame, world.tiles, F(3) * near, horizon)  # hills and crowns rise there, 3 blocks wide
+        num_plain, num_mixed, num_rough, queued = _sort_cells(
+            frame, horizon, cells, num_cells, size, near, planes, depths, plain, mixed, pixels, starts
+        )
+        queued = _fill_mixed(
+            world, assets, frame, known, mixed, num_mixed, size, image, planes, depths, pixels, starts, queued
         )
         num_failed = _fill_cells(
             world, assets, frame, known, plain, num_plain, size, image, planes, depths, failed, failed_starts
