@@ -1,7 +1,7 @@
 """A batch for Stable-Baselines3 (``pip install stable-baselines3``), which has a vector interface of its own.
 
-    envs = gym.make_vec("MineStudio/KillCow-v0", num_envs=8, obs_size=(64, 64), autoreset_mode="SameStep")
-    model = PPO("CnnPolicy", SB3VecEnv(VectorFactoredAction(VectorImageObservation(envs))))
+envs = gym.make_vec("MineStudio/KillCow-v0", num_envs=8, obs_size=(64, 64), autoreset_mode="SameStep")
+model = PPO("CnnPolicy", SB3VecEnv(VectorFactoredAction(VectorImageObservation(envs))))
 """
 
 from collections.abc import Sequence
