@@ -68,7 +68,8 @@ def make_vec(
     sim = env_generator()
     if not isinstance(sim, MinecraftSim):
         raise TypeError(f"env_generator returned {type(sim)}, expected a minestudio_envs.MinecraftSim")
-    return sim.vector_class(sim, num_envs, device=device, **options)
+    options |= {"device": device, "autoreset_mode": autoreset_mode, "episode_statistics": episode_statistics}
+    return sim.vector_class(sim, num_envs, **options)
 
 
 for _id, _generator in {  # tasks.TASKS, without importing it

@@ -380,15 +380,15 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
     - SAME_STEP: the step that ends an episode returns the next one's first observation; the last one is in
       ``infos["final_obs"]``, a list (NumPy: an object array) with None where ``_final_obs`` is False, and the last
       infos are in ``final_info``. Slower, for a reset draws all environments anew.
-    - DISABLED: an environment that ended must be reset with ``reset(options={"reset_mask": ...})`` before the next step.
+    - DISABLED: those that ended must be reset with ``reset(options={"reset_mask": ...})`` before the next step.
 
     Observations, rewards and flags are torch tensors, or NumPy arrays with ``array="numpy"``. They are fresh at every
     step; with ``copy=False`` the images are the engine's own buffer, overwritten by the next step.
 
     infos: ``episode`` = {"r": return, "l": length, "t": seconds} of episodes that ended in this step (elsewhere 0),
-    ``_episode`` bool [N] marks them (first episodes that ``stagger`` shortened are left out; ``episode_statistics=False``
-    leaves both to Gymnasium's RecordEpisodeStatistics); ``began`` bool [N]: the observation is an episode's first;
-    ``kill_entity`` = {mob: int32 [N]} counts of the episode; and what callbacks add.
+    ``_episode`` bool [N] marks them (first episodes that ``stagger`` shortened are left out; Gymnasium's
+    RecordEpisodeStatistics, which gives the same, needs ``episode_statistics=False``); ``began`` bool [N] marks first
+    observations of an episode; ``kill_entity`` = {mob: int32 [N]} counts of the episode; and what callbacks add.
 
     Callbacks with MineStudio's own hooks (``after_step``, ...) are called for each environment, with a ``sim`` that
     shows that one: slower, because the rest of a step works on all at once.
