@@ -8,12 +8,12 @@
 Minecraft's keys: W, A, S, D, space, left shift and ctrl, E, Q, 1-9 or the wheel; the left mouse button attacks, the
 right one uses. Esc closes the inventory, else it releases the mouse; Esc again, or closing the window, ends.
 
-Of each episode there are, under --output:
+Of each episode there are, under --output, with <name> = <task>-<date>-<time>-<seed>:
 
-    <task>-<date>-<time>.mp4              640x360, 20 frames a second, without the text of the window
-    <task>-<date>-<time>.jsonl            a line for each frame: what was done when it was seen, in VPT's format; and
-                                          "env_action", which sim.step takes, "reward", "terminated", "truncated"
-    <task>-<date>-<time>-options.json     task, seed, return, length; sim.reset(seed=...) and the actions play it again
+    <name>.mp4             640x360, 20 frames a second, without the text of the window
+    <name>.jsonl           a line for each frame: what was done when it was seen, in VPT's format; and "env_action",
+                           which sim.step takes, "reward", "terminated", "truncated"
+    <name>-options.json    task, seed, return, length; sim.reset(seed=...) and the actions play it again
 """
 
 import json
@@ -22,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import truediv
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,8 @@ def play_episode(args: Args, sim: MinecraftSim, window: Window, seed: int, messa
             window.show(info["pov"], [f"{heading}   {status}", *(text for _, text in recent)])
             open_ = info["is_gui_open"]
             # In the inventory the cursor keeps up with the mouse, however large the window.
-            speed = SIZE[0] / window.pygame.display.get_window_size()[0] if open_ else args.sensitivity
+            scale = min(map(truediv, window.pygame.display.get_window_size(), SIZE))
+            speed = 1 / scale if open_ else args.sensitivity
             done = controls.read(window.pygame.event.get(), speed, open_, info["hotbar"])
             if done is None:
                 controls.release()
