@@ -117,6 +117,10 @@ class TestAutoreset:
         with pytest.raises(ValueError, match="NEXT_STEP"):
             minestudio_envs.make_vec(make_sim, 1, engine="minecraft", autoreset_mode="SameStep")
 
+    def test_real_minecraft_has_no_window(self):
+        with pytest.raises(ValueError, match="render_mode='human'"):
+            minestudio_envs.make_vec(lambda: MinecraftSim(render_mode="human"), 1, engine="minecraft")
+
 
 class TestGymnasium:
     def test_make_vec_takes_arguments_of_the_batch_and_of_the_task(self):
