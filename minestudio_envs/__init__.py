@@ -13,6 +13,7 @@ from typing import Any
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 import gymnasium
+from gymnasium.vector import AutoresetMode
 
 from minestudio_envs.simulator import MinecraftSim, MinecraftVectorSim
 
@@ -29,9 +30,11 @@ def make_vec(
     copy: bool = True,
     stagger: bool = False,
     obs_size: tuple[int, int] | None = None,
+    autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    episode_statistics: bool = True,
     **minecraft: Any,
 ) -> gymnasium.vector.VectorEnv:
-    """Make a Gymnasium VectorEnv (NEXT_STEP autoreset) of ``num_envs`` environments of one task.
+    """Make a Gymnasium VectorEnv of ``num_envs`` environments of one task.
 
     Args:
         env_generator: takes nothing, returns a ``MinecraftSim``; called once. Its ``seed`` gives way to ``seed``.
@@ -44,6 +47,8 @@ def make_vec(
         copy: False hands out the engine's own image buffer, which the next step overwrites.
         obs_size: (width, height) in place of the generator's, for a policy that sees at another size.
         stagger: the first episodes begin at evenly spread ages, so that they do not all end together.
+        autoreset_mode: Gymnasium's, see MinecraftVectorSim; engine "minecraft" has NEXT_STEP only.
+        episode_statistics: ``infos["episode"]``; False leaves it to Gymnasium's RecordEpisodeStatistics.
         minecraft: with engine "minecraft": ``minestudio_python``, ``batch_size``, limits and more, as
             ``minestudio_envs.minecraft.MinecraftVectorEnv`` says.
     """
@@ -53,6 +58,8 @@ def make_vec(
 
         if device != "cpu":
             raise ValueError(f"device={device!r}: engine='minecraft' draws on the CPU; leave device out")
+        if AutoresetMode(autoreset_mode) is not AutoresetMode.NEXT_STEP or not episode_statistics:
+            raise ValueError("engine='minecraft' has autoreset_mode NEXT_STEP and episode_statistics only")
         return MinecraftVectorEnv(env_generator, num_envs, **options, **minecraft)
     if engine != "voxel":
         raise ValueError(f"engine={engine!r}; known: 'voxel', 'minecraft'")
@@ -61,7 +68,8 @@ def make_vec(
     sim = env_generator()
     if not isinstance(sim, MinecraftSim):
         raise TypeError(f"env_generator returned {type(sim)}, expected a minestudio_envs.MinecraftSim")
-    return sim.vector_class(sim, num_envs, device=device, **options)
+    options |= {"device": device, "autoreset_mode": autoreset_mode, "episode_statistics": episode_statistics}
+    return sim.vector_class(sim, num_envs, **options)
 
 
 for _id, _generator in {  # tasks.TASKS, without importing it

@@ -40,6 +40,9 @@ _GROUPS = (  # options besides "none", most significant group first
 )
 _BINS, _MAX_DEGREES, _MU = 11, 10.0, 10.0
 
+# The same actions with a number for each group. `inventory` is the first group's last option: it excludes the others.
+FACTORS = (len(_GROUPS[0]) + 2, *(len(group) + 1 for group in _GROUPS[1:]), _BINS, _BINS)  # pitch and yaw come last
+
 
 @functools.cache
 def button_table() -> np.ndarray:
@@ -68,10 +71,7 @@ def joint_to_env(buttons, camera):
     buttons, camera: integers [N] in 0 ... 8640 and 0 ... 120.
     Raises TypeError for other kinds and dtypes, ValueError for wrong shapes and values.
     """
-    xp, buttons, camera = _as_arrays(buttons, camera, names=("buttons", "camera"))
-    _check("buttons", buttons, (None,), ("int", "uint"), 0, NUM_BUTTONS - 1)
-    _check("camera", camera, buttons.shape, ("int", "uint"), 0, NUM_CAMERA - 1)
-    buttons, camera = _cast(buttons, "int64"), _cast(camera, "int64")  # torch would take uint8 indices for a mask
+    xp, buttons, camera = _as_joint(buttons, camera)
     moves = ((buttons & CAMERA_META) == 1) | (buttons == INVENTORY)
     presses, degrees = _tables(None if xp is np else buttons.device)
     return presses[buttons], degrees[xp.where(moves, camera, NULL_CAMERA)]
@@ -106,6 +106,34 @@ def env_to_joint(pressed, degrees):
     return xp.where(inventory, INVENTORY, buttons), xp.where(inventory, NULL_CAMERA, camera)
 
 
+def factored_to_joint(factors):
+    """A choice in each group -> VPT's action: (buttons, camera), int64 [N] each. Every action has one.
+
+    factors: integers [N, 11], column k in 0 ... FACTORS[k] - 1: the option of each group (0: none), pitch and yaw bin.
+    With inventory the other groups of buttons mean nothing.
+    Raises TypeError for other kinds and dtypes, ValueError for wrong shapes and values.
+    """
+    xp, factors = _as_arrays(factors, names=("factors",))
+    _check("factors", factors, (None, len(FACTORS)), ("int", "uint"), 0, max(FACTORS) - 1)
+    columns = _cast(factors, "int64").T
+    for k, options in enumerate(FACTORS):
+        _check(f"factors[:, {k}]", columns[k], (None,), ("int",), 0, options - 1)
+    buttons = columns[0]
+    for column, options in zip(columns[1:-2], FACTORS[1:-2], strict=True):
+        buttons = buttons * options + column
+    return xp.clip(buttons, 0, INVENTORY), columns[-2] * _BINS + columns[-1]
+
+
+def joint_to_factored(buttons, camera):
+    """``factored_to_joint``'s inverse: int64 [N, 11]. Arguments and errors as ``joint_to_env``."""
+    xp, buttons, camera = _as_joint(buttons, camera)
+    columns = [camera % _BINS, camera // _BINS]  # last one first
+    for options in FACTORS[-3:0:-1]:
+        columns.append(buttons % options)
+        buttons = buttons // options
+    return xp.stack([buttons, *columns[::-1]], 1)
+
+
 @functools.cache
 def _tables(device):
     """(button_table, camera_degrees) as numpy arrays (device None) or as tensors on `device`."""
@@ -114,6 +142,14 @@ def _tables(device):
     import torch
 
     return torch.tensor(button_table(), device=device), torch.tensor(camera_degrees(), device=device)
+
+
+def _as_joint(buttons, camera):
+    """The module as in _as_arrays, and VPT's action, checked, as int64 [N] each."""
+    xp, buttons, camera = _as_arrays(buttons, camera, names=("buttons", "camera"))
+    _check("buttons", buttons, (None,), ("int", "uint"), 0, NUM_BUTTONS - 1)
+    _check("camera", camera, buttons.shape, ("int", "uint"), 0, NUM_CAMERA - 1)
+    return xp, _cast(buttons, "int64"), _cast(camera, "int64")  # torch would take uint8 indices for a mask
 
 
 def _as_arrays(*arrays, names):

@@ -69,6 +69,8 @@ class MinecraftTask:
     def __init__(self, sim: MinecraftSim):
         if sim.vector_class is not MinecraftVectorSim:
             raise TypeError(f"{type(sim).__name__} is not made for engine='minecraft'; return a plain MinecraftSim")
+        if sim.render_mode == "human":
+            raise ValueError("render_mode='human': engine='minecraft' has no window; use 'rgb_array'")
         self.callbacks: list[tuple[str, dict[str, Any]]] = []
         self.rewards: list[list[dict[str, Any]]] = []
         self.time_limit: int | None = sim.timestep_limit

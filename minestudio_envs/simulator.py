@@ -25,6 +25,7 @@ from minestudio_envs.voxel.biomes import BIOMES
 from minestudio_envs.voxel.engine import GO_ON, HOLD, RESET, TICK, VoxelEngine
 from minestudio_envs.voxel.errors import nearest
 from minestudio_envs.voxel.state import MOBS, WEATHERS, WORLD_HEIGHT, WORLD_SIZE
+from minestudio_envs.window import Window, grid
 
 __all__ = ["REWARD_EVENTS", "CameraConfig", "MinecraftSim", "MinecraftVectorSim"]
 
@@ -180,13 +181,14 @@ class MinecraftSim(gym.Env, SimView):
         callbacks: what the task summons, commands, rewards and ends; see ``minestudio_envs.callbacks``.
         camera_config: MineStudio's; only VPT's own values are supported.
         timestep_limit: truncate episodes after so many steps. (MineStudio accepts and ignores it.)
+        render_mode: ``"rgb_array"``, or ``"human"`` for a window that shows every step in real time (needs pygame).
         world_height, world_size: of the voxel engine's world in blocks, which repeats after ``world_size``.
 
     Observation: ``{"image": uint8 [height, width, 3]}``, RGB, and what callbacks add. An episode that reaches a time
     limit is truncated. A death does not end it: the player is put back, with nothing.
     """
 
-    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 20}
+    metadata: ClassVar = {"render_modes": ["rgb_array", "human"], "render_fps": 20}
 
     vector_class: type  # what make_vec makes of it; a subclass may have its own, with the same arguments
 
@@ -208,8 +210,8 @@ class MinecraftSim(gym.Env, SimView):
     ):
         if action_type not in ("agent", "env"):
             raise ValueError(f"action_type={action_type!r}; {nearest(action_type, ('agent', 'env'))}")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode={render_mode!r} must be 'rgb_array' or None")
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode={render_mode!r} must be 'rgb_array', 'human' or None")
         for name, size in (("obs_size", obs_size), ("render_size", render_size)):
             if size is not None and (
                 len(size) != 2 or not all(isinstance(v, int | np.integer) and v >= 8 for v in size)
@@ -309,10 +311,15 @@ class MinecraftSim(gym.Env, SimView):
         self._batch.began_next.zero_()
         return self.obs, float(rewards[0]), bool(terminations[0]), bool(truncations[0]), self.info
 
-    def render(self) -> np.ndarray:
-        """The last observed image, uint8 [height, width, 3], as callbacks' render hooks leave it."""
+    def render(self) -> np.ndarray | None:
+        """The last observed image, uint8 [height, width, 3], as callbacks' render hooks leave it.
+
+        None with render_mode "human": the window shows it already.
+        """
         if self._batch is None:
             raise gym.error.ResetNeeded("render before the first reset: call reset() first")
+        if self.render_mode == "human":
+            return None
         return self._batch.rendered(0, self.obs["image"])
 
     def close(self) -> None:
@@ -364,23 +371,30 @@ def overrides(callback: MinecraftCallback, name: str) -> bool:
 
 
 class MinecraftVectorSim(gym.vector.VectorEnv):
-    """``num_envs`` environments of one task, stepped together (Gymnasium's VectorEnv, NEXT_STEP autoreset).
+    """``num_envs`` environments of one task, stepped together (Gymnasium's VectorEnv).
 
-    The step after an episode's end resets that environment: its action is ignored, its reward is 0 and
-    ``infos["began"]`` is True there; a learner must not train on that step.
+    ``autoreset_mode``, Gymnasium's:
+
+    - NEXT_STEP, the default: the step after an episode's end resets that environment: its action is ignored, its
+      reward is 0 and ``infos["began"]`` is True there; a learner must not train on that step.
+    - SAME_STEP: the step that ends an episode returns the next one's first observation; the last one is in
+      ``infos["final_obs"]``, a list (NumPy: an object array) with None where ``_final_obs`` is False, and the last
+      infos are in ``final_info``. Slower, for a reset draws all environments anew.
+    - DISABLED: those that ended must be reset with ``reset(options={"reset_mask": ...})`` before the next step.
 
     Observations, rewards and flags are torch tensors, or NumPy arrays with ``array="numpy"``. They are fresh at every
     step; with ``copy=False`` the images are the engine's own buffer, overwritten by the next step.
 
     infos: ``episode`` = {"r": return, "l": length, "t": seconds} of episodes that ended in this step (elsewhere 0),
-    ``_episode`` bool [N] marks them (first episodes that ``stagger`` shortened are left out); ``began`` bool [N];
-    ``kill_entity`` = {mob: int32 [N]} counts of the episode; and what callbacks add.
+    ``_episode`` bool [N] marks them (first episodes that ``stagger`` shortened are left out; Gymnasium's
+    RecordEpisodeStatistics, which gives the same, needs ``episode_statistics=False``); ``began`` bool [N] marks first
+    observations of an episode; ``kill_entity`` = {mob: int32 [N]} counts of the episode; and what callbacks add.
 
     Callbacks with MineStudio's own hooks (``after_step``, ...) are called for each environment, with a ``sim`` that
     shows that one: slower, because the rest of a step works on all at once.
     """
 
-    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 20, "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: ClassVar = MinecraftSim.metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP}
 
     def __init__(
         self,
@@ -392,6 +406,8 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         copy: bool = True,
         stagger: bool = False,
         obs_size: tuple[int, int] | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        episode_statistics: bool = True,
         alone: bool = False,
     ):
         if num_envs < 1:
@@ -411,7 +427,10 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         self.copy = copy
         self.stagger = stagger
         self.render_mode = sim.render_mode
-        self.metadata = dict(type(self).metadata)
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = type(self).metadata | {"autoreset_mode": self.autoreset_mode}
+        self.episode_statistics = episode_statistics
+        self._window: Window | None = None
         self.command_errors = setup.command_errors  # of what every episode begins with
         self._command_errors = [self.command_errors] * num_envs  # and those of each environment's present one
         self.time_limit = setup.time_limit
@@ -522,6 +541,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
                 raise gym.error.ResetNeeded("reset_mask before the first reset: call reset() without it first")
         if seed is not None:
             self._seed(seed, mask)
+            super().reset(seed=int(seed) if isinstance(seed, int | np.integer) else None)
         self.began.copy_(torch.from_numpy(mask))
         self.began_next.masked_fill_(self.began, False)
         modes = np.where(mask, self._before_reset(), HOLD)
@@ -538,6 +558,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             self.elapsed.copy_(torch.arange(self.num_envs) * self.time_limit // self.num_envs)
             self._shortened.copy_(self.elapsed > 0)
         self._ready = True
+        self._show()
         return self._wrap(self._observations()), self._wrap(self._infos(no) | added)
 
     def step(self, actions_: Mapping[str, Any]):
@@ -546,6 +567,11 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             raise gym.error.ClosedEnvironmentError("step after close: make a new environment")
         if not self._ready:
             raise gym.error.ResetNeeded("step before the first reset: call reset() first")
+        if self.autoreset_mode is AutoresetMode.DISABLED and self.began_next.any():
+            raise gym.error.ResetNeeded(
+                f"environments {self.began_next.nonzero().flatten().tolist()} have ended, and with autoreset_mode "
+                "DISABLED must be reset first: reset(options={'reset_mask': terminations | truncations})"
+            )
         pressed, degrees, extras = self._decode(actions_)
         self.began, self.began_next = self.began_next, self.began
         for hook in self.hooks:
@@ -576,14 +602,22 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         truncations &= playing
         self.episode_return += rewards
         self.began_next = terminations | truncations
-        infos = self._infos(self.began_next & ~self._shortened)
-        return (
-            self._wrap(self._observations()),
-            self._wrap(rewards),
-            self._wrap(terminations),
-            self._wrap(truncations),
-            self._wrap(infos | added),
-        )
+        infos = self._infos(self.began_next & ~self._shortened) | added
+        observations = self._observations()
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and self.began_next.any():
+            observations, infos = self._reset_ended(observations, infos)
+        else:
+            self._show()
+        return tuple(map(self._wrap, (observations, rewards, terminations, truncations, infos)))
+
+    def _reset_ended(self, observations: dict[str, Any], infos: dict[str, Any]) -> tuple[dict, dict]:
+        """SAME_STEP: begin the next episodes where one has ended -> (observations, infos) with the final ones."""
+        ended = self.began_next.clone()
+        final = [self._wrap(_entry(observations, i)) if end else None for i, end in enumerate(ended.tolist())]
+        statistics = {name: infos[name] for name in ("episode", "_episode") if name in infos}
+        final = {"final_obs": final, "_final_obs": ended, "final_info": infos, "_final_info": ended.clone()}
+        observations, infos = self.reset(options={"reset_mask": ended.numpy()})
+        return observations, infos | statistics | final
 
     def frame(self, index: int, size: tuple[int, int]) -> np.ndarray:
         """Environment ``index`` as it looks now, drawn at ``size`` = (width, height): uint8 [height, width, 3]."""
@@ -591,12 +625,24 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """The last images, one uint8 [height, width, 3] for each environment (render_mode "rgb_array")."""
-        if self.render_mode is None:
-            return None
+        return self._pictures() if self.render_mode == "rgb_array" else None
+
+    def _pictures(self) -> tuple[np.ndarray, ...]:
         return tuple(self.rendered(i, image) for i, image in enumerate(self._image.numpy().copy()))
 
+    def _show(self) -> None:
+        """render_mode "human": a single environment as a person would see it, or what each of a batch observes."""
+        if self.render_mode != "human":
+            return
+        if self._window is None:
+            self._window = Window("Minecraft", self.metadata["render_fps"])
+        size = self.sim.render_size or (640, 360)
+        self._window.show(self.rendered(0, self.frame(0, size)) if self._alone else grid(self._pictures()))
+
     def close_extras(self, **kwargs: Any) -> None:
-        """Call the callbacks' hooks for the end."""
+        """Call the callbacks' hooks for the end, and close the window."""
+        if self._window is not None:
+            self._window.close()
         for name in ("before_close", "after_close"):
             for hook in self.hooks:
                 for i, callback in hook.copies.items() if name in hook.names else ():
@@ -962,14 +1008,16 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         return {"image": self._image.clone() if self.copy else self._image, **self._added}
 
     def _infos(self, ended: torch.Tensor) -> dict[str, Any]:
-        seconds = (time.time() - self._episode_start).float()
-        return {
-            "episode": {
+        infos: dict[str, Any] = {}
+        if self.episode_statistics:
+            seconds = (time.time() - self._episode_start).float()
+            infos["episode"] = {
                 "r": torch.where(ended, self.episode_return, 0.0),
                 "l": torch.where(ended, self.episode_length, 0),
                 "t": torch.where(ended, seconds, 0.0),
-            },
-            "_episode": ended.clone(),
+            }
+            infos["_episode"] = ended.clone()
+        return infos | {
             "began": self.began.clone(),
             "command_errors": self._command_errors,
             "kill_entity": {
@@ -1010,6 +1058,13 @@ def _stack(values: list[Any]) -> Any:
     except ValueError:  # of unequal parts
         pass
     return values
+
+
+def _entry(value: Any, i: int) -> Any:
+    """A copy of what a batch's value holds for environment ``i``."""
+    if isinstance(value, dict):
+        return {key: _entry(entry, i) for key, entry in value.items()}
+    return value[i].clone() if torch.is_tensor(value) else deepcopy(value[i])
 
 
 def _pack(array: np.ndarray) -> torch.Tensor:

@@ -137,9 +137,19 @@ TASKS = {
 }
 
 
-def make_batch(generator: Callable[..., MinecraftSim], num_envs: int, render_mode: str | None = None, **kwargs: Any):
-    """A batch of a task for ``gymnasium.make_vec``: NumPy arrays; ``kwargs`` as ``minestudio_envs.make_vec``."""
-    return MinecraftVectorSim(generator(render_mode=render_mode), num_envs, **{"array": "numpy"} | kwargs)
+BATCH_ARGUMENTS = ("device", "seed", "array", "copy", "stagger", "autoreset_mode", "episode_statistics")
+
+
+def make_batch(
+    generator: Callable[..., MinecraftSim], num_envs: int, max_episode_steps: int | None = None, **kwargs: Any
+):
+    """A batch of a task for ``gymnasium.make_vec``: NumPy arrays.
+
+    kwargs: BATCH_ARGUMENTS as ``minestudio_envs.make_vec``, all others as MinecraftSim.
+    """
+    batch = {"array": "numpy"} | {name: kwargs.pop(name) for name in BATCH_ARGUMENTS if name in kwargs}
+    sim = generator(**{"render_mode": None, "timestep_limit": max_episode_steps} | kwargs)
+    return MinecraftVectorSim(sim, num_envs, **batch)
 
 
 kill_cow_vec = functools.partial(make_batch, kill_cow)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from minestudio_envs.actions import (
     BUTTONS,
     CAMERA_META,
+    FACTORS,
     INVENTORY,
     NULL_BUTTONS,
     NULL_CAMERA,
@@ -21,7 +22,9 @@ from minestudio_envs.actions import (
     button_table,
     camera_degrees,
     env_to_joint,
+    factored_to_joint,
     joint_to_env,
+    joint_to_factored,
 )
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "actions_public.npz")
@@ -136,6 +139,36 @@ def test_every_action_survives_the_round_trip_up_to_what_it_means(kind, camera):
     expected = np.where(buttons == INVENTORY, INVENTORY, (buttons & ~CAMERA_META) + moves)
     assert np.array_equal(back, expected)
     assert np.array_equal(back_camera, np.where(moves, camera, NULL_CAMERA))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_joint_action_is_one_choice_in_each_group_and_back(kind):
+    buttons, camera = np.divmod(np.arange(NUM_BUTTONS * NUM_CAMERA), NUM_CAMERA)
+    factors = joint_to_factored(kind(buttons), kind(camera))
+    assert tuple(np.asarray(factors).max(0) + 1) == FACTORS and np.asarray(factors).min() == 0
+    for joint_action, back in zip((buttons, camera), factored_to_joint(factors), strict=True):
+        assert type(back) is type(factors) and np.array_equal(joint_action, back)
+
+
+def test_a_groups_choice_presses_its_key_and_inventory_excludes_the_others():
+    names = ("hotbar.1", "forward", "left", "sprint", "use", "drop", "attack", "jump")
+    for group, name in enumerate(names):
+        factors = np.zeros((1, len(FACTORS)), np.int64)
+        factors[0, group], factors[0, -2:] = 1, 5
+        pressed, degrees = joint_to_env(*factored_to_joint(factors))
+        assert np.array_equal(pressed, press(name)) and not degrees.any()
+    pressed, degrees = joint_to_env(*factored_to_joint(np.array([[10, 1, 1, 1, 1, 1, 1, 1, 0, 0, 5]])))
+    assert np.array_equal(pressed, press("inventory")) and np.allclose(degrees, [[-10, 0]])
+    pressed, degrees = joint_to_env(*factored_to_joint(np.array([[0] * 8 + [camera, 5, 10] for camera in (0, 1)])))
+    assert np.allclose(degrees, [[0, 0], [0, 10]])
+
+
+@pytest.mark.parametrize("column", range(len(FACTORS)))
+def test_a_choice_that_a_group_does_not_have_is_named(column):
+    factors = np.zeros((2, len(FACTORS)), np.int64)
+    factors[1, column] = FACTORS[column]
+    with pytest.raises(ValueError, match=f"{FACTORS[column]}"):
+        factored_to_joint(factors)
 
 
 @given(st.lists(st.tuples(st.lists(st.booleans(), min_size=20, max_size=20), *[st.floats(-1e6, 1e6)] * 2), max_size=5))

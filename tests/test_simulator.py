@@ -110,7 +110,9 @@ def test_timestep_limit_truncates():
 
 
 @pytest.mark.parametrize("action_type", ["agent", "env"])
-def test_gymnasiums_checker_accepts_it(action_type):
+def test_gymnasiums_checker_accepts_it(action_type, monkeypatch):
+    pytest.importorskip("pygame")  # it opens windows too
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     env = gym.make("MineStudio/KillCow-v0", action_type=action_type, obs_size=(32, 24))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

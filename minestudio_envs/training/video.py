@@ -31,6 +31,26 @@ KEYS = {
 MOUSE, PAD, WIDGET = (5, 1.3, 2, 1.7), (7.4, 0, 3, 3), (10.4, 3)
 
 
+class Film:
+    """An mp4 of frames uint8 [height, width, 3], encoded as they come. size: (width, height), even numbers."""
+
+    def __init__(self, path: Path, size: tuple[int, int], fps: int):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = av.open(path, "w")
+        # superfast: a quarter of the default's time, half as large again
+        self._stream = self._file.add_stream("libx264", rate=fps, options={"preset": "superfast"})
+        self._stream.width, self._stream.height = size
+        self._stream.pix_fmt = "yuv420p"
+
+    def add(self, frame: np.ndarray) -> None:
+        self._file.mux(self._stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+
+    def close(self) -> None:
+        """Ends the film, which cannot be played before."""
+        self._file.mux(self._stream.encode())
+        self._file.close()
+
+
 class VideoRecorder:
     """Films one environment of a batch, from the beginning of an episode to its end, when asked to.
 
@@ -44,8 +64,7 @@ class VideoRecorder:
         self.wanted: str | None = None  # name of the film that begins with the next episode
         self.finished: list[Path] = []
         self._path: Path | None = None  # of the running film
-        self._file: Any = None  # opened with its first frame
-        self._stream: Any = None
+        self._film: Film | None = None  # opened with its first frame
         self._values: list[float | None] = []
         self._rewards: list[float] = []
 
@@ -74,26 +93,19 @@ class VideoRecorder:
         """
         if self._path is None:
             return
-        if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = av.open(self._path, "w")
-            # superfast: a quarter of the default's time, half as large again
-            self._stream = self._file.add_stream("libx264", rate=self.fps, options={"preset": "superfast"})
-            self._stream.width, self._stream.height = self.size
-            self._stream.pix_fmt = "yuv420p"
+        if self._film is None:
+            self._film = Film(self._path, self.size, self.fps)
             self._values, self._rewards, reward = [], [], 0.0
         self._values.append(float(value) if value is not None and math.isfinite(value) else None)
         self._rewards.append(float(reward))
         frame = self.envs.frame(self.index, self.size)
-        frame = self.overlay.draw(frame, self._values, self._rewards, int(buttons), int(camera))
-        self._file.mux(self._stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        self._film.add(self.overlay.draw(frame, self._values, self._rewards, int(buttons), int(camera)))
 
     def close(self) -> None:
         """Ends the film. What was filmed so far can be played."""
-        path, file, self._path, self._file = self._path, self._file, None, None
-        if file is not None:
-            file.mux(self._stream.encode())
-            file.close()
+        path, film, self._path, self._film = self._path, self._film, None, None
+        if film is not None:
+            film.close()
             self.finished.append(path)
 
     def pop_finished(self) -> list[Path]:
