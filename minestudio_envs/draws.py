@@ -44,3 +44,10 @@ def is_drawn(
     own = bits[member]
     before = (bits < own).sum(0) + (bits[:member] == own).sum(0)
     return before < chosen
+
+
+def tick_uniform(key: torch.Tensor, episode: torch.Tensor, tick: torch.Tensor, stream: int, count: int) -> torch.Tensor:
+    """float32 [N, count] in [0, 1): randomness.uniform(key, episode, tick, stream + 0 ... count - 1) of int64 [N]."""
+    shared = _hash2(_hash2(key, episode), tick)
+    streams = torch.tensor([_signed((stream + i) * _GOLDEN % (1 << 64)) for i in range(count)])
+    return _shift(_mix(shared[:, None] + streams), 40).float() * 2.0**-24

@@ -1,0 +1,240 @@
+"""Players that follow rules, a batch at once: people's habits, clumsily, for pretraining, and an expert hunter.
+
+    players = ScriptedPlayers(envs, HABITS)       # or HUNTER
+    observations, infos = envs.reset(seed=0)
+    while True:
+        observations, rewards, terminations, truncations, infos = envs.step(players.act())
+
+They read the voxel engine's state, not the pictures: what is a cow, and where. Each does one thing for some seconds and
+then draws the next. What they draw depends on (seed, environment, episode, tick) only, so a player of an episode is the
+same whatever the batch size.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+
+from minestudio_envs.actions import BUTTONS, env_to_joint
+from minestudio_envs.draws import tick_uniform
+from minestudio_envs.voxel.blocks import BLOCKS, SOLID, WOODS
+from minestudio_envs.voxel.state import MOBS
+
+STREAM = 50 << 16  # of random numbers, beyond those of the engine (voxel/randomness.py)
+
+GOALS = ("pause", "look", "wander", "dig", "chop", "approach", "hunt")
+PAUSE, LOOK, WANDER, DIG, CHOP, APPROACH, HUNT = range(len(GOALS))
+SECONDS = torch.tensor([[0.3, 2], [1, 3], [2, 6], [1, 4], [4, 10], [2, 5], [4, 10]])  # least and most of each goal
+SLIPS = ("left", "right", "back", "jump", "attack", "stop")  # what a hand does that nobody wanted
+
+EYES = 1.62  # above the feet, blocks
+REACH, BLOCK_REACH = 3.0, 4.3  # of a hit and, with a little to spare, of digging, blocks
+SIGHT = 16.0  # blocks to the farthest mob or tree that is walked to
+SEARCH_XZ, SEARCH_DOWN, SEARCH_UP = 10, 1, 5  # the box that is searched for logs, blocks around the feet
+STUCK = 0.04  # blocks a tick that a walking player makes at least
+MOB_MIDDLE = torch.tensor([0.0, 0.9, 0.55, 0.85, 0.4, 1.1, 1.1])  # height that is aimed at, by kind
+assert len(MOB_MIDDLE) == len(MOBS)
+LOGS = torch.tensor([name in {f"{wood}_log" for wood in WOODS} for name in BLOCKS])
+LEAVES = torch.tensor([name in {f"{wood}_leaves" for wood in WOODS} for name in BLOCKS])
+IS_SOLID = torch.from_numpy(SOLID) > 0
+KEY = {name: i for i, name in enumerate(BUTTONS)}
+
+
+class Habits(NamedTuple):
+    """How a player spends its time (weights of GOALS, by time), and how clumsily."""
+
+    pause: float = 0.0
+    look: float = 0.0
+    wander: float = 0.0
+    dig: float = 0.0
+    chop: float = 0.0
+    approach: float = 0.0
+    hunt: float = 0.0
+    noise: float = 0.0  # 0: exact; 1: as a person's hand. Tremor, overshooting, slips, badly timed clicks
+
+
+HABITS = Habits(pause=0.04, look=0.06, wander=0.14, dig=0.06, chop=0.15, approach=0.10, hunt=0.45, noise=1.0)
+HUNTER = Habits(hunt=1.0)
+
+
+def angles(offset: torch.Tensor) -> torch.Tensor:
+    """(pitch, yaw) in degrees [..., 2] that look along an offset [..., 3]."""
+    x, y, z = offset.unbind(-1)
+    return torch.rad2deg(torch.stack([-torch.atan2(y, torch.hypot(x, z)), torch.atan2(-x, z)], -1))
+
+
+def wrap(degrees: torch.Tensor) -> torch.Tensor:
+    """To -180 ... 180."""
+    return (degrees + 180) % 360 - 180
+
+
+class ScriptedPlayers:
+    """A player in each environment of a batch (MinecraftVectorSim with VPT's joint actions).
+
+    envs: whose state is read, when ``act`` is called. seed: of the players; the worlds have their own.
+    """
+
+    def __init__(self, envs: Any, habits: Habits = HABITS, seed: int = 0):
+        n = envs.num_envs
+        self.envs, self.habits, self.seed = envs, habits, seed
+        spans = SECONDS.mean(1)
+        weights = torch.tensor(habits[: len(GOALS)]) / spans  # goals that take long are begun less often
+        if not (weights >= 0).all() or not weights.sum() > 0:
+            raise ValueError(f"{habits}: the weights must not be negative, and one must be positive")
+        self.chances = (weights / weights.sum()).cumsum(0)
+        self.everyone = torch.arange(n)
+        self.key = torch.zeros(n, dtype=torch.int64)
+        self.episode = torch.full((n,), -1)  # that the rest below is of
+        self.goal, self.until = torch.zeros(n, dtype=torch.int64), torch.zeros(n, dtype=torch.int64)
+        self.gaze = torch.zeros(n, 2)  # (pitch, yaw) in degrees where nothing is aimed at
+        self.mob = torch.full((n,), -1)  # slot of the animal, -1: none
+        self.block = torch.zeros(n, 3, dtype=torch.int64)  # the log
+        self.has_block = torch.zeros(n, dtype=torch.bool)
+        self.turn = torch.zeros(n, 2)  # degrees of the last tick
+        self.slip, self.slip_until = torch.zeros(n, dtype=torch.int64), torch.zeros(n, dtype=torch.int64)
+        self.stuck = torch.zeros(n, dtype=torch.int64)  # ticks of walking without getting anywhere
+        self.walked = torch.zeros(n, dtype=torch.bool)  # forward was pressed in the last tick
+
+    def act(self) -> dict[str, torch.Tensor]:
+        """VPT's actions for what the environments show now: {"buttons", "camera"}, int64 [N] each."""
+        s, noise = self.envs.state, self.habits.noise
+        now = s["tick"]
+        new = (s["episode"] != self.episode) | (s["key"] != self.key)
+        self.episode, self.key = s["episode"].clone(), s["key"].clone()
+        u = tick_uniform(s["key"] ^ self.seed * 0x5DEECE66D, s["episode"], now, STREAM, 16)
+
+        moved = (s["position"] - s["previous_position"])[:, ::2].norm(dim=1)
+        self.stuck = torch.where(self.walked & (moved < STUCK) & ~new, self.stuck + 1, 0)
+        self._choose_goals(new, now, u)
+        eyes = s["position"] + torch.tensor([0.0, EYES, 0.0])
+        view = torch.stack([s["pitch"], s["yaw"]], 1)
+
+        # What is aimed at, and how far it is.
+        self._choose_mobs(s, eyes, view)
+        hunting, approaching = (self.goal == HUNT) & (self.mob >= 0), (self.goal == APPROACH) & (self.mob >= 0)
+        at_mob = hunting | approaching
+        slot = self.mob.clamp(min=0)
+        middle = s["mob_position"][self.everyone, slot].clone()
+        kind = s["mob_kind"][self.everyone, slot].long()
+        middle[:, 1] += MOB_MIDDLE[kind] * torch.where(s["mob_age"][self.everyone, slot] < 0, 0.5, 1.0)
+        self._choose_logs(s, eyes)
+        chopping = (self.goal == CHOP) & self.has_block
+        offset = torch.where(chopping[:, None], self.block + 0.5, middle) - eyes
+        aims = at_mob | chopping
+        distance, flat = offset.norm(dim=1), offset[:, ::2].norm(dim=1)
+        wanted = torch.where(aims[:, None], angles(offset).float(), self.gaze)
+        error = torch.stack([wanted[:, 0] - view[:, 0], wrap(wanted[:, 1] - view[:, 1])], 1)
+
+        # A hand turns with momentum, so it overshoots, and trembles while it moves.
+        hand = 0.4 * noise * self.turn + (1 - 0.65 * noise) * error
+        tremor = (u[:, 2:4] + u[:, 4:6] - 1) * noise * (0.6 + 0.25 * hand.abs())
+        rests = (error.abs().amax(1) < 3.0 * noise) & (u[:, 6] < 0.7)
+        hand = torch.where(rests[:, None] | (self.goal == PAUSE)[:, None], 0.0, hand + tremor).clamp(-10, 10)
+        self.turn = torch.where(new[:, None], 0.0, hand)
+
+        # Where the crosshair will be. A mob is about half a block wide on either side.
+        off = (error - self.turn).abs()
+        width = torch.rad2deg(torch.atan2(torch.tensor(0.4), flat.clamp(min=0.2))).float()
+        on_mob = at_mob & (off[:, 1] < width) & (off[:, 0] < 1.3 * width)
+        on_block = chopping & (off.amax(1) < width) & (distance < BLOCK_REACH)
+        charge = torch.from_numpy(self.envs.engine.tables.attack_charge_ticks)
+        held = s["inventory_item"][self.everyone, s["selected"].long()].long()
+        wait = charge[held] + noise * 8 * (u[:, 7] - 0.5)  # a person's clicks come a little early, or late
+        rested = s["attack_ticks"] + 0.5 >= wait
+        let_go = s["pressed"][:, KEY["attack"]] == 0
+        hit = hunting & on_mob & (flat < REACH + 0.2) & (distance < REACH + 0.5) & rested & let_go
+
+        facing = off[:, 1] < 50
+        near = torch.where(hunting, 1.6, torch.where(approaching, 2.5, 2.2)).float()
+        forward = torch.where(aims, (flat > near) & facing, (self.goal == WANDER) & facing)
+        digging = self.goal == DIG
+        forward |= digging & (self.gaze[:, 0] < 45) & (u[:, 8] < 0.6)
+        forward &= ~(on_block & (flat < 3.0))
+        jump = (forward & (self.stuck > 1)) | (s["in_water"] != 0)
+        jump |= (self.goal == WANDER) & (u[:, 9] < 0.02 * noise)
+        sprint = forward & facing & ((at_mob & (flat > 4)) | ((self.goal == WANDER) & (self.mob % 3 == 0)))
+        attack = hit | on_block | (digging & (off.amax(1) < 15))
+
+        pressed = torch.zeros(self.envs.num_envs, len(BUTTONS), dtype=torch.bool)
+        for name, keys in {"forward": forward, "jump": jump, "sprint": sprint, "attack": attack}.items():
+            pressed[:, KEY[name]] = keys
+        self._slip(pressed, now, u)
+        self.walked = pressed[:, KEY["forward"]].clone()
+        buttons, camera = env_to_joint(pressed, self.turn)
+        return {"buttons": buttons, "camera": camera}
+
+    def _choose_goals(self, new: torch.Tensor, now: torch.Tensor, u: torch.Tensor) -> None:
+        """The next goal where the last one's time is up."""
+        # Who has lost what it was after, or cannot get there, does something else.
+        lost = (self.goal == CHOP) & ~self.has_block | (self.goal >= APPROACH) & (self.mob < 0)
+        choose = new | (now >= self.until) | (self.stuck > 30)
+        goal = torch.searchsorted(self.chances, u[:, 0].contiguous()).clamp(max=len(GOALS) - 1)
+        low, high = SECONDS[goal].unbind(1)
+        span = (20 * (low + (high - low) * u[:, 1])).long()
+        # With nothing to chop or hunt in sight it wanders on for a while; a stuck one digs itself out.
+        goal = torch.where(self.stuck > 30, torch.where(u[:, 14] < 0.5, DIG, WANDER), goal)
+        wander = lost & ~choose
+        goal, span = torch.where(wander, WANDER, goal), torch.where(wander, 30, span)
+        choose |= wander
+        self.goal, self.until = torch.where(choose, goal, self.goal), torch.where(choose, now + span, self.until)
+        self.stuck = torch.where(choose, 0, self.stuck)
+        self.mob = torch.where(choose, -1, self.mob)
+        self.has_block &= ~choose
+        # While looking about, the gaze wanders on every second or so.
+        again = choose | (u[:, 10] < torch.where(self.goal == LOOK, 0.06, 0.02)) & (self.goal <= WANDER)
+        wide = torch.where(self.goal == WANDER, 120.0, 200.0)
+        yaw = self.envs.state["yaw"] + (u[:, 11] - 0.5) * wide
+        pitch = torch.where(self.goal == DIG, 15 + 65 * u[:, 12], -5 + 25 * u[:, 12])
+        self.gaze = torch.where(again[:, None], torch.stack([pitch, yaw], 1), self.gaze)
+
+    def _choose_mobs(self, s: dict[str, torch.Tensor], eyes: torch.Tensor, view: torch.Tensor) -> None:
+        """The nearest animal, rather one that is in view; kept until it is dead or far."""
+        alive = (s["mob_kind"] > 0) & (s["mob_health"] > 0)
+        offset = s["mob_position"] - eyes[:, None]
+        distance = offset.norm(dim=2)
+        kept = alive[self.everyone, self.mob.clamp(min=0)] & (self.mob >= 0)
+        kept &= distance[self.everyone, self.mob.clamp(min=0)] < SIGHT
+        aside = wrap(angles(offset)[:, :, 1] - view[:, 1:]).abs()
+        cost = torch.where(alive & (distance < SIGHT), distance + 0.06 * aside, math.inf)
+        best, slot = cost.min(1)
+        found = torch.where(best < math.inf, slot, -1)
+        self.mob = torch.where(self.goal < APPROACH, -1, torch.where(kept, self.mob, found))
+
+    def _choose_logs(self, s: dict[str, torch.Tensor], eyes: torch.Tensor) -> None:
+        """The nearest log around a player who chops, kept until it is gone."""
+        voxels = s["voxels"]
+        mask, height = voxels.shape[1] - 1, voxels.shape[3]
+        x, y, z = self.block.unbind(1)
+        there = voxels[self.everyone, x & mask, z & mask, y.clamp(0, height - 1)].long()
+        self.has_block &= LOGS[there] & (self.goal == CHOP)
+        rows = ((self.goal == CHOP) & ~self.has_block).nonzero().flatten()
+        if len(rows) == 0:
+            return
+        box = torch.cartesian_prod(
+            torch.arange(-SEARCH_XZ, SEARCH_XZ + 1),
+            torch.arange(-SEARCH_DOWN, SEARCH_UP + 1),
+            torch.arange(-SEARCH_XZ, SEARCH_XZ + 1),
+        )
+        feet = s["position"][rows].floor().long()
+        places = feet[:, None] + box
+        x, y, z = places.unbind(-1)
+        logs = LOGS[voxels[rows[:, None], x & mask, z & mask, y.clamp(0, height - 1)].long()]
+        logs &= (y >= 0) & (y < height)
+        # Lower ones can be reached, so height counts twice.
+        apart = (places + 0.5 - eyes[rows, None]) * torch.tensor([1.0, 2.0, 1.0])
+        best, index = torch.where(logs, apart.norm(dim=2), math.inf).min(1)
+        self.block[rows] = places[torch.arange(len(rows)), index]
+        self.has_block[rows] = best < math.inf
+
+    def _slip(self, pressed: torch.Tensor, now: torch.Tensor, u: torch.Tensor) -> None:
+        """Now and then, for a few ticks, keys that serve nothing."""
+        begins = (now >= self.slip_until) & (u[:, 13] < 0.015 * self.habits.noise)
+        self.slip = torch.where(begins, (u[:, 14] * len(SLIPS)).long(), self.slip)
+        self.slip_until = torch.where(begins, now + 2 + (10 * u[:, 15]).long(), self.slip_until)
+        slips = now < self.slip_until
+        for i, name in enumerate(SLIPS):
+            rows = slips & (self.slip == i)
+            if name == "stop":
+                pressed[rows] = False
+            else:
+                pressed[rows, KEY[name]] = True
