@@ -12,7 +12,6 @@ frames that were held out) and the policy as policy.model and policy.weights, VP
 """
 
 import csv
-import dataclasses
 import json
 import logging
 import math
@@ -39,6 +38,7 @@ import minestudio_envs
 from minestudio_envs.actions import BUTTONS, button_table
 from minestudio_envs.scripted_players import HABITS, ScriptedPlayers
 from minestudio_envs.training.dataset import Dataset, DatasetError, DatasetWriter
+from minestudio_envs.training.demonstrations import find_recordings, read_recording
 from minestudio_envs.training.hardware import keep_freed_memory
 from minestudio_envs.training.run_logger import make_console
 from minestudio_envs.training.vpt_files import VPTFileError, replace_file, save_vpt_policy
@@ -104,7 +104,9 @@ def env_generator():
         render_size=None,
         callbacks=[
             SummonMobsCallback([{"name": "cow", "number": 5, **near}]),
-            Compose([SummonMobsCallback([{"name": name, "number": 3, **near}]) for name in ("pig", "sheep", "chicken")], 1),
+            Compose(
+                [SummonMobsCallback([{"name": name, "number": 3, **near}]) for name in ("pig", "sheep", "chicken")], 1
+            ),
             Compose([CommandsCallback([f"/give @p minecraft:{tool} 1"]) for tool in tools], 1),
             MaskActionsCallback(inventory=0),
             Compose(
@@ -220,7 +222,7 @@ def convert(args: Args, img_shape: list[int], progress: Progress, stopped: Inter
 
 
 def sequences(data: Dataset, args: Args) -> tuple[np.ndarray, np.ndarray]:
-    """Where the sequences begin, int64: (those to train on, those held out). What is left over at each end is not used."""
+    """Where the sequences begin, int64: (those to train on, those held out). What is left over is not used."""
     last = int(len(data) * (1 - args.held_out))
     train = np.arange(0, last - args.sequence_length + 1, args.sequence_length)
     held_out = np.arange(last, len(data) - args.sequence_length + 1, args.sequence_length)
@@ -301,7 +303,7 @@ class Trainer:
     def evaluate(self, most: int | None = None) -> dict[str, Any]:
         """Loss, and how well each button and the camera are foretold, on held-out sequences (at `most` so many)."""
         args = self.args
-        presses = torch.from_numpy(button_table()).float().to(self.device)
+        presses = torch.tensor(button_table(), dtype=torch.float32, device=self.device)
         presses = torch.cat([presses, (torch.arange(len(presses), device=self.device) % 2)[:, None].float()], 1)
         names = (*BUTTONS, "camera moves")
         sums, count = torch.zeros(6, len(names), dtype=torch.float64), 0
@@ -354,7 +356,9 @@ class Trainer:
 
 def settings(args: Args) -> dict[str, Any]:
     """What a checkpoint must have been made with, as plain values."""
-    return {k: v if isinstance(v, int | float) else str(v) for k, v in vars(args).items() if k not in ("output", "device")}
+    return {
+        k: v if isinstance(v, int | float) else str(v) for k, v in vars(args).items() if k not in ("output", "device")
+    }
 
 
 # REPORT
@@ -396,7 +400,9 @@ def make_table(results: dict[str, Any]) -> Table:
 def check_args(args: Args) -> torch.device:
     """Refuse settings that cannot work before anything starts -> the device."""
     least = dict.fromkeys(("frames", "num_envs", "epochs", "sequence_length", "context_length", "batch_size"), 1)
-    for name, low in (least | {"seed": 0, "hunt": 0, "learning_rate": 0, "weight_decay": 0, "max_grad_norm": 0}).items():
+    for name, low in (
+        least | {"seed": 0, "hunt": 0, "learning_rate": 0, "weight_decay": 0, "max_grad_norm": 0}
+    ).items():
         if not low <= getattr(args, name) < math.inf:
             raise SystemExit(f"--{name.replace('_', '-')} {getattr(args, name)} must be at least {low}")
     if not 0 < args.held_out < 1:
@@ -451,8 +457,10 @@ def main(args: Args) -> dict[str, Any] | None:
             progress.update(bar, completed=trainer.done)
         if stopped.set:
             trainer.save(checkpoint)
+            data.close()
             return None
     results = trainer.evaluate()
+    data.close()
     results |= {"settings": settings(args), "dataset": {"frames": len(data), "about": data.about}}
     results["seconds"] = trainer.seconds
     save_vpt_policy(policy, args.output / "policy.model", args.output / "policy.weights")

@@ -37,6 +37,7 @@ class DatasetWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists():
             before = Dataset(self.path)
+            before.close()
             if before.about != about or before.img_shape != tuple(img_shape):
                 raise DatasetError(
                     f"{path} was made otherwise ({before.about or 'it does not say how'}; {before.img_shape}), not "
@@ -50,7 +51,9 @@ class DatasetWriter:
             shape = tuple(img_shape) if name == "frames" else ()
             chunks = (CHUNK if shape else 1 << 14, *shape)
             packed = "lzf" if shape else None
-            self.file.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=chunks, compression=packed)
+            self.file.create_dataset(
+                name, (0, *shape), dtype, maxshape=(None, *shape), chunks=chunks, compression=packed
+            )
 
     def __len__(self) -> int:
         return len(self.file["first"])
@@ -82,7 +85,9 @@ class Dataset:
         try:
             missing = [name for name in KINDS if name not in self.file]
             if missing:
-                raise DatasetError(f"{path} has no {', '.join(missing)}: minestudio_envs/training/dataset.py says what it needs")
+                raise DatasetError(
+                    f"{path} has no {', '.join(missing)}: minestudio_envs/training/dataset.py says what it needs"
+                )
             with self.explained():
                 self.buttons, self.camera, self.first = (self.file[name][:] for name in ("buttons", "camera", "first"))
             self._check()
@@ -100,8 +105,10 @@ class Dataset:
         for name, limit in {"buttons": NUM_BUTTONS, "camera": NUM_CAMERA, "first": 2}.items():
             values = getattr(self, name)
             if values.shape != (len(frames),):
-                raise DatasetError(f"{self.path}: {name} is {values.shape} for {len(frames)} frames: one is needed for each")
-            if values.dtype.kind not in "biu" or T and not (0 <= values.min() and values.max() < limit):
+                raise DatasetError(
+                    f"{self.path}: {name} is {values.shape} for {len(frames)} frames: one is needed for each"
+                )
+            if values.dtype.kind not in "biu" or (T and not (0 <= values.min() and values.max() < limit)):
                 raise DatasetError(f"{self.path}: {name} must be integers in 0 ... {limit - 1}")
         if T and not self.first[0]:
             raise DatasetError(f"{self.path}: first[0] must be true: nothing comes before the first frame")
@@ -120,7 +127,9 @@ class Dataset:
             yield
         except (OSError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
-            raise DatasetError(f"{self.path} is no HDF5 file, or a broken one ({reason}): delete it and make it anew") from error
+            raise DatasetError(
+                f"{self.path} is no HDF5 file, or a broken one ({reason}): delete it and make it anew"
+            ) from error
 
     def close(self) -> None:
         self.file.close()
