@@ -104,6 +104,7 @@ class ScriptedPlayers:
         u = tick_uniform(s["key"] ^ self.seed * 0x5DEECE66D, s["episode"], now, STREAM, 16)
 
         moved = (s["position"] - s["previous_position"])[:, ::2].norm(dim=1)
+        self.slip_until = torch.where(new, 0, self.slip_until)
         self.stuck = torch.where(self.walked & (moved < STUCK) & ~new, self.stuck + 1, 0)
         self._choose_goals(new, now, u)
         eyes = s["position"] + torch.tensor([0.0, EYES, 0.0])

@@ -440,11 +440,10 @@ def main(args: Args) -> dict[str, Any] | None:
             logger.info(f"goes on after batch {trainer.done} of {trainer.total}, from {checkpoint}")
         bar = progress.add_task("batches", total=trainer.total, completed=trainer.done)
         losses: list[float] = []
-        every = max(1, trainer.batches // 10)  # batches in a row of the curve
+        every = max(1, trainer.total // 20)  # batches in a row of the curve
         while trainer.done < trainer.total and not stopped.set:
             losses.append(trainer.step())
-            end_of_epoch = trainer.done % trainer.batches == 0
-            if trainer.done % every == 0 or end_of_epoch:
+            if trainer.done % every == 0 or trainer.done == trainer.total:
                 row = {"frames": trainer.done * args.batch_size * args.sequence_length, "loss": float(np.mean(losses))}
                 held_out = trainer.evaluate(args.batch_size)["loss"]
                 trainer.curve.append(row | {"held_out_loss": held_out, "seconds": trainer.seconds})

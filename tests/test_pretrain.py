@@ -288,17 +288,18 @@ def small(monkeypatch):
 
 
 def test_it_learns_what_is_pressed_when_the_picture_says_so(small, tmp_path):
-    part = steps_of(640)
-    bright = np.random.default_rng(3).random(640) < 0.3
-    part["frames"] = np.where(bright[:, None, None, None], 200, 30).astype(np.uint8) * np.ones((32, 32, 3), np.uint8)
+    part = steps_of(480)
+    cow = np.random.default_rng(3).random(480) < 0.3
+    part["frames"] //= 8
+    part["frames"][cow, 8:24, 8:24] += 200
     attack, _ = env_to_joint(np.eye(20, dtype=np.int64)[[BUTTONS.index("attack")]], np.zeros((1, 2)))
-    part["buttons"], part["camera"] = np.where(bright, int(attack[0]), NULL_BUTTONS), np.full(640, 60)
+    part["buttons"], part["camera"] = np.where(cow, int(attack[0]), NULL_BUTTONS), np.full(480, 60)
     path = write(tmp_path / "a.h5", part)
-    results = pretrain.main(small(tmp_path / "run", dataset=path, epochs=8, learning_rate=1e-2))
+    results = pretrain.main(small(tmp_path / "run", dataset=path, epochs=12, learning_rate=4e-3))
     row = results["buttons"]["attack"]
     assert row["accuracy"] > 0.98 > 0.8 > row["accuracy_of_never_or_always"]
-    assert row["chance_when_pressed"] > 0.9 and row["chance_else"] < 0.1
-    assert results["frames"] == 128 and results["loss"] < 1
+    assert row["chance_when_pressed"] > 0.5 and row["chance_else"] < 0.15
+    assert results["frames"] == 96 and results["loss"] < 1
     again = ppo.load_openai_policy(tmp_path / "run/policy.model", tmp_path / "run/policy.weights")
     data = Dataset(path)
     trainer = pretrain.Trainer(small(tmp_path / "run", dataset=path), again, data)
