@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from minestudio_envs.actions import BUTTONS, env_to_joint
+from minestudio_envs.actions import BUTTONS, NUM_BUTTONS, NUM_CAMERA, env_to_joint
 from minestudio_envs.draws import tick_uniform
 from minestudio_envs.voxel.blocks import BLOCKS, SOLID, WOODS
 from minestudio_envs.voxel.state import MOBS
@@ -53,8 +53,27 @@ class Habits(NamedTuple):
     noise: float = 0.0  # 0: exact; 1: as a person's hand. Tremor, overshooting, slips, badly timed clicks
 
 
-HABITS = Habits(pause=0.04, look=0.06, wander=0.14, dig=0.06, chop=0.15, approach=0.10, hunt=0.45, noise=1.0)
+# A clone does nothing well that it has seen rarely: of players who hunt less it learns to hit no cow at all.
+HABITS = Habits(pause=0.02, look=0.04, wander=0.08, dig=0.03, chop=0.08, approach=0.05, hunt=0.70, noise=1.0)
 HUNTER = Habits(hunt=1.0)
+
+
+class RandomPlayers:
+    """Every joint action is as likely as any other. Arguments as ScriptedPlayers."""
+
+    def __init__(self, envs: Any, seed: int = 0):
+        self.envs, self.seed = envs, seed
+
+    def act(self) -> dict[str, torch.Tensor]:
+        """As ScriptedPlayers.act."""
+        u = draw(self.envs, self.seed, 2).double()  # float32 would round the last index up
+        return {"buttons": (u[:, 0] * NUM_BUTTONS).long(), "camera": (u[:, 1] * NUM_CAMERA).long()}
+
+
+def draw(envs: Any, seed: int, count: int) -> torch.Tensor:
+    """float32 [N, count] in [0, 1), of this tick."""
+    s = envs.state
+    return tick_uniform(s["key"] ^ seed * 0x5DEECE66D, s["episode"], s["tick"], STREAM, count)
 
 
 def angles(offset: torch.Tensor) -> torch.Tensor:
@@ -101,7 +120,7 @@ class ScriptedPlayers:
         now = s["tick"]
         new = (s["episode"] != self.episode) | (s["key"] != self.key)
         self.episode, self.key = s["episode"].clone(), s["key"].clone()
-        u = tick_uniform(s["key"] ^ self.seed * 0x5DEECE66D, s["episode"], now, STREAM, 16)
+        u = draw(self.envs, self.seed, 16)
 
         moved = (s["position"] - s["previous_position"])[:, ::2].norm(dim=1)
         self.slip_until = torch.where(new, 0, self.slip_until)
@@ -128,7 +147,7 @@ class ScriptedPlayers:
 
         # A hand turns with momentum, so it overshoots, and trembles while it moves.
         hand = 0.4 * noise * self.turn + (1 - 0.65 * noise) * error
-        tremor = (u[:, 2:4] + u[:, 4:6] - 1) * noise * (0.6 + 0.25 * hand.abs())
+        tremor = (u[:, 2:4] + u[:, 4:6] - 1) * noise * (0.3 + 0.15 * hand.abs())
         rests = (error.abs().amax(1) < 3.0 * noise) & (u[:, 6] < 0.7)
         hand = torch.where(rests[:, None] | (self.goal == PAUSE)[:, None], 0.0, hand + tremor).clamp(-10, 10)
         self.turn = torch.where(new[:, None], 0.0, hand)

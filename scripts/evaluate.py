@@ -4,6 +4,7 @@
     python scripts/evaluate.py --checkpoint latest --episodes 100             # the newest checkpoint of all runs
     python scripts/evaluate.py --checkpoint output/<run> --success-return 3   # how often does it kill three cows?
     python scripts/evaluate.py --model-path 2x.model --weights-path rl.weights --task my_task.py:env_generator
+    python scripts/evaluate.py --player hunter --task MineStudio/KillCow-v0   # the ceiling: rules that see the cows
 
 Which N count is settled beforehand: of every environment its first ones, equally many (or one more). The first N to end
 would be too often short ones. Environment i's k-th episode is the same world whatever --num-envs is.
@@ -21,7 +22,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the scripts are no package
 import ppo_vpt_online as ppo  # first of all: it sets how torch's threads wait
@@ -35,6 +36,7 @@ from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingC
 from rich.table import Table
 
 import minestudio_envs
+from minestudio_envs.scripted_players import HUNTER, RandomPlayers, ScriptedPlayers
 from minestudio_envs.training.checkpoints import CheckpointError, find_checkpoint, read_manifest
 from minestudio_envs.training.hardware import keep_freed_memory
 from minestudio_envs.training.run_logger import make_console
@@ -52,6 +54,7 @@ class Args:
     model_path: str | None = None  # VPT .model file or MineStudio checkpoint folder, in place of --checkpoint
     weights_path: str | None = None  # VPT .weights, MineStudio .ckpt or .safetensors file; none: random weights
     temperature: float | None = None  # of the action heads; none: the policy file's
+    player: Literal["policy", "random", "hunter"] = "policy"  # random: uniform actions; hunter: scripted_players.HUNTER
     deterministic: bool = False  # take the likeliest action; no: sample, as in training
     task: str | None = None  # registered task, file.py:function or module:function; none: that of ppo_vpt_online.py
     episodes: int = 32  # episodes that count
@@ -82,6 +85,8 @@ def check_args(args: Args) -> torch.device:
         refuse("model_path", "is a second policy beside --checkpoint: pass one of them")
     if args.weights_path is not None and args.model_path is None:
         refuse("weights_path", "needs --model-path, which says which network it is for")
+    if args.player != "policy" and (args.checkpoint is not None or args.model_path is not None or args.deterministic):
+        refuse("player", "is no policy: leave out --checkpoint, --model-path and --deterministic")
     if args.temperature is not None and args.model_path is None and args.checkpoint is None:
         refuse("temperature", "needs a policy: --checkpoint or --model-path")
     if args.output.is_dir():
@@ -114,7 +119,7 @@ def load_policy(args: Args) -> tuple[ppo.VPTPolicy, str]:
         policy = ppo.load_openai_policy(args.model_path, args.weights_path, args.temperature)
         fresh = args.weights_path is None and not Path(args.model_path).is_dir()
         return policy, f"{args.model_path}, {'RANDOM WEIGHTS' if fresh else args.weights_path or 'its own weights'}"
-    return ppo.policy_generator(), "policy_generator, RANDOM WEIGHTS"
+    return ppo.policy_generator(), "policy_generator, RANDOM WEIGHTS" if args.player == "policy" else args.player
 
 
 def load_task(task: str | None) -> Callable[[], minestudio_envs.MinecraftSim]:
@@ -154,19 +159,27 @@ def play(args: Args, policy: Any, envs: Any, device: torch.device, video: VideoR
     films, limit = min(args.videos, int(quota[0])), max(args.max_steps, envs.time_limit or 0)
     rng = torch.Generator(device).manual_seed(args.seed)
     memory = policy.initial_memory(n)
+    players = None
+    if args.player != "policy":
+        players = (
+            ScriptedPlayers(envs, HUNTER, args.seed) if args.player == "hunter" else RandomPlayers(envs, args.seed)
+        )
     image = envs.reset(seed=args.seed)[0]["image"]
     first, done = torch.ones(n, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
     reward, returns = torch.zeros(n), torch.zeros(n, dtype=torch.float64)
     lengths, played = torch.zeros(n, dtype=torch.int64), torch.zeros(n, dtype=torch.int64)
     episodes, steps = [], 0
     while (counts := played < quota).any() or video.active:  # a film ends with what its last action led to
-        output = policy(image[:, None].to(device), first[:, None].to(device), memory, inplace=True)
-        actions = ppo.sample_actions(output, rng, args.deterministic)
-        buttons, camera = (action.squeeze(1).cpu() for action in actions)
+        if players is None:
+            output = policy(image[:, None].to(device), first[:, None].to(device), memory, inplace=True)
+            actions = ppo.sample_actions(output, rng, args.deterministic)
+            buttons, camera = (action.squeeze(1).cpu() for action in actions)
+        else:
+            buttons, camera = players.act().values()
         if first[0] and played[0] < films:
             video.request(f"episode_{int(played[0])}")
         if video.active and video.wants(bool(first[0])):
-            value = float(policy.denormalize(output.vpred[0, 0]))
+            value = float(policy.denormalize(output.vpred[0, 0])) if players is None else None
             video.step(value, int(buttons[0]), int(camera[0]), float(reward[0]))
 
         obs, reward, terminated, truncated, _ = envs.step({"buttons": buttons, "camera": camera})

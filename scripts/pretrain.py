@@ -72,7 +72,7 @@ class Args:
     """consecutive steps through which memory is carried, from empty"""
     context_length: int = 32
     """steps back-propagated through at once, after each of which the optimizer steps"""
-    batch_size: int = 64
+    batch_size: int = 32
     """sequences side by side"""
     learning_rate: float = 1e-3
     """AdamW's, which falls to 0 along a cosine"""

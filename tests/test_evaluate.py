@@ -281,6 +281,13 @@ def test_the_first_episodes_of_environment_0_are_filmed_to_their_end(run, tmp_pa
     assert iio.improps(last[0], plugin="pyav").shape[0] == 5, "the batch plays on until the film is whole"
 
 
+def test_random_and_scripted_players_are_floor_and_ceiling(run):
+    task = {"task": "MineStudio/KillCow-v0", "episodes": 4, "num_envs": 4}
+    low, high = run(None, **task, player="random"), run(None, **task, player="hunter")
+    assert low["statistics"]["return_mean"] < 1 and high["statistics"]["return_mean"] > 7
+    assert low["policy"] == "random" and high["policy"] == "hunter"
+
+
 # MESSAGES
 
 
@@ -294,6 +301,8 @@ def test_the_first_episodes_of_environment_0_are_filmed_to_their_end(run, tmp_pa
         ({"temperature": 2.0}, "--temperature 2.0 needs a policy"),
         ({"success_return": math.nan}, "--success-return nan must be finite"),
         ({"checkpoint": "x", "model_path": "y"}, "--model-path y is a second policy"),
+        ({"player": "random", "checkpoint": "x"}, "--player random is no policy"),
+        ({"player": "hunter", "deterministic": True}, "--player hunter is no policy"),
         ({"weights_path": "x"}, "--weights-path x needs --model-path"),
         ({"device": "tpu9"}, "--device tpu9 cannot be used"),
         ({"device": "meta"}, "--device meta cannot be used"),
