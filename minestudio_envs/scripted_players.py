@@ -31,6 +31,7 @@ EYES = 1.62  # above the feet, blocks
 REACH, BLOCK_REACH = 3.0, 4.3  # of a hit and, with a little to spare, of digging, blocks
 SIGHT = 16.0  # blocks to the farthest mob or tree that is walked to
 SEARCH_XZ, SEARCH_DOWN, SEARCH_UP = 10, 1, 5  # the box that is searched for logs, blocks around the feet
+VIEW = 45.0  # degrees to either side that are in view
 STUCK = 0.04  # blocks a tick that a walking player makes at least
 MOB_MIDDLE = torch.tensor([0.0, 0.9, 0.55, 0.85, 0.4, 1.1, 1.1])  # height that is aimed at, by kind
 assert len(MOB_MIDDLE) == len(MOBS)
@@ -54,7 +55,7 @@ class Habits(NamedTuple):
 
 
 # A clone does nothing well that it has seen rarely: of players who hunt less it learns to hit no cow at all.
-HABITS = Habits(pause=0.02, look=0.04, wander=0.08, dig=0.03, chop=0.08, approach=0.05, hunt=0.70, noise=1.0)
+HABITS = Habits(pause=0.02, look=0.02, wander=0.04, dig=0.01, chop=0.04, approach=0.02, hunt=0.85, noise=0.5)
 HUNTER = Habits(hunt=1.0)
 
 
@@ -111,6 +112,7 @@ class ScriptedPlayers:
         self.has_block = torch.zeros(n, dtype=torch.bool)
         self.turn = torch.zeros(n, 2)  # degrees of the last tick
         self.slip, self.slip_until = torch.zeros(n, dtype=torch.int64), torch.zeros(n, dtype=torch.int64)
+        self.throw, self.throw_until = torch.zeros(n, 2), torch.zeros(n, dtype=torch.int64)  # degrees each tick
         self.stuck = torch.zeros(n, dtype=torch.int64)  # ticks of walking without getting anywhere
         self.walked = torch.zeros(n, dtype=torch.bool)  # forward was pressed in the last tick
 
@@ -120,10 +122,11 @@ class ScriptedPlayers:
         now = s["tick"]
         new = (s["episode"] != self.episode) | (s["key"] != self.key)
         self.episode, self.key = s["episode"].clone(), s["key"].clone()
-        u = draw(self.envs, self.seed, 16)
+        u = draw(self.envs, self.seed, 20)
 
         moved = (s["position"] - s["previous_position"])[:, ::2].norm(dim=1)
         self.slip_until = torch.where(new, 0, self.slip_until)
+        self.throw_until = torch.where(new, 0, self.throw_until)
         self.stuck = torch.where(self.walked & (moved < STUCK) & ~new, self.stuck + 1, 0)
         self._choose_goals(new, now, u)
         eyes = s["position"] + torch.tensor([0.0, EYES, 0.0])
@@ -143,6 +146,10 @@ class ScriptedPlayers:
         aims = at_mob | chopping
         distance, flat = offset.norm(dim=1), offset[:, ::2].norm(dim=1)
         wanted = torch.where(aims[:, None], angles(offset).float(), self.gaze)
+        # What is out of view is looked for over the right shoulder: always the same side, as a clone cannot know better.
+        seen = wrap(wanted[:, 1] - view[:, 1]).abs() < VIEW
+        around = torch.stack([torch.full_like(view[:, 0], 5.0), view[:, 1] + 14], 1)
+        wanted = torch.where((aims & ~seen & (noise > 0))[:, None], around, wanted)
         error = torch.stack([wanted[:, 0] - view[:, 0], wrap(wanted[:, 1] - view[:, 1])], 1)
 
         # A hand turns with momentum, so it overshoots, and trembles while it moves.
@@ -150,6 +157,13 @@ class ScriptedPlayers:
         tremor = (u[:, 2:4] + u[:, 4:6] - 1) * noise * (0.3 + 0.15 * hand.abs())
         rests = (error.abs().amax(1) < 3.0 * noise) & (u[:, 6] < 0.7)
         hand = torch.where(rests[:, None] | (self.goal == PAUSE)[:, None], 0.0, hand + tremor).clamp(-10, 10)
+        # Now and then it throws the view aside: without that a clone would never see what it has lost sight of.
+        throws = (now >= self.throw_until) & (u[:, 16] < 0.06 * noise)
+        self.throw = torch.where(
+            throws[:, None], torch.stack([12 * u[:, 17] - 6, 10 * (u[:, 18] - 0.5).sign()], 1), self.throw
+        )
+        self.throw_until = torch.where(throws, now + 2 + (6 * u[:, 19]).long(), self.throw_until)
+        hand = torch.where((now < self.throw_until)[:, None], self.throw, hand)
         self.turn = torch.where(new[:, None], 0.0, hand)
 
         # Where the crosshair will be. A mob is about half a block wide on either side.
@@ -164,7 +178,7 @@ class ScriptedPlayers:
         let_go = s["pressed"][:, KEY["attack"]] == 0
         hit = hunting & on_mob & (flat < REACH + 0.2) & (distance < REACH + 0.5) & rested & let_go
 
-        facing = off[:, 1] < 50
+        facing = (off[:, 1] < 50) & (seen | ~aims)
         near = torch.where(hunting, 1.6, torch.where(approaching, 2.5, 2.2)).float()
         forward = torch.where(aims, (flat > near) & facing, (self.goal == WANDER) & facing)
         digging = self.goal == DIG
@@ -215,7 +229,9 @@ class ScriptedPlayers:
         kept = alive[self.everyone, self.mob.clamp(min=0)] & (self.mob >= 0)
         kept &= distance[self.everyone, self.mob.clamp(min=0)] < SIGHT
         aside = wrap(angles(offset)[:, :, 1] - view[:, 1:]).abs()
-        cost = torch.where(alive & (distance < SIGHT), distance + 0.06 * aside, math.inf)
+        kept &= aside[self.everyone, self.mob.clamp(min=0)] < VIEW
+        cost = distance + 0.04 * aside + 12.0 * (aside > VIEW)
+        cost = torch.where(alive & (distance < SIGHT), cost, math.inf)
         best, slot = cost.min(1)
         found = torch.where(best < math.inf, slot, -1)
         self.mob = torch.where(self.goal < APPROACH, -1, torch.where(kept, self.mob, found))

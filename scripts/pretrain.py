@@ -66,15 +66,15 @@ class Args:
     """weight of hunting among the players' goals; the others' stay what they are (scripted_players.HABITS)"""
     held_out: float = 0.05
     """part of the frames, the last ones, that are not trained on; of collected ones these are other worlds"""
-    epochs: int = 4
+    epochs: int = 3
     """passes over the rest"""
     sequence_length: int = 128
     """consecutive steps through which memory is carried, from empty"""
     context_length: int = 32
     """steps back-propagated through at once, after each of which the optimizer steps"""
-    batch_size: int = 32
+    batch_size: int = 16
     """sequences side by side"""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """AdamW's, which falls to 0 along a cosine"""
     weight_decay: float = 0.01
     """AdamW's, on matrices only"""
@@ -103,7 +103,7 @@ def env_generator():
     return MinecraftSim(
         render_size=None,
         callbacks=[
-            SummonMobsCallback([{"name": "cow", "number": 5, **near}]),
+            SummonMobsCallback([{"name": "cow", "number": 7, **near}]),
             Compose(
                 [SummonMobsCallback([{"name": name, "number": 3, **near}]) for name in ("pig", "sheep", "chicken")], 1
             ),
