@@ -146,7 +146,7 @@ class ScriptedPlayers:
         aims = at_mob | chopping
         distance, flat = offset.norm(dim=1), offset[:, ::2].norm(dim=1)
         wanted = torch.where(aims[:, None], angles(offset).float(), self.gaze)
-        # What is out of view is looked for over the right shoulder: always the same side, as a clone cannot know better.
+        # What is out of view is looked for to the right: a clone could not know to which side.
         seen = wrap(wanted[:, 1] - view[:, 1]).abs() < VIEW
         around = torch.stack([torch.full_like(view[:, 0], 5.0), view[:, 1] + 14], 1)
         wanted = torch.where((aims & ~seen & (noise > 0))[:, None], around, wanted)
