@@ -98,7 +98,7 @@ class EngineSetup:
 
         Of several the last one holds, but those with a seed come after all others.
         """
-        row = [0] * 7
+        row = [0] * program.START_COLUMNS
         row[program.START_CONDITION], row[program.START_RANGE], row[program.START_TIME] = (
             self.condition,
             reach,
@@ -159,9 +159,9 @@ class EngineSetup:
 
     @property
     def starts(self) -> np.ndarray:
-        """int64 [S, 7]."""
+        """int64 [S, START_COLUMNS]."""
         rows = [row for _, row in sorted(self._starts, key=lambda start: start[0])]
-        return np.array(rows, np.int64).reshape(-1, 7)
+        return np.array(rows, np.int64).reshape(-1, program.START_COLUMNS)
 
 
 class MinecraftSim(gym.Env, SimView):
@@ -525,9 +525,10 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         self.began.copy_(torch.from_numpy(mask))
         self.began_next.masked_fill_(self.began, False)
         modes = np.where(mask, self._before_reset(), HOLD)
-        before = self._image.clone()
+        others = ~self.began
+        images = self._image[others]  # as callbacks left them
         self.engine.step(*self._idle, modes, self._image.numpy())
-        self._image[~self.began] = before[~self.began]  # as callbacks left them
+        self._image[others] = images
         self._begin_episodes()
         zeros, no = torch.zeros(self.num_envs), torch.zeros(self.num_envs, dtype=torch.bool)
         self._boxes, self._resetting = {}, True
@@ -596,11 +597,12 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         return tuple(self.rendered(i, image) for i, image in enumerate(self._image.numpy().copy()))
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Call the callbacks' hooks for the end."""
+        """Call the callbacks' hooks for the end, and free the engine."""
         for name in ("before_close", "after_close"):
             for hook in self.hooks:
                 for i, callback in hook.copies.items() if name in hook.names else ():
                     getattr(callback, name)(self.views[i])
+        self.engine = self.state = None
 
     # CALLBACKS
 
