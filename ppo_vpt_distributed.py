@@ -51,12 +51,16 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # uv run would have Ray upload the working directory
 
 import numpy as np
-import ray
 import torch
 import torch.distributed as dist
 import torch.nn as nn
 import torch.nn.functional as F
 import tyro
+
+try:
+    import ray
+except ImportError as error:
+    raise ImportError('ppo_vpt_distributed.py needs Ray: pip install -e ".[distributed]"') from error
 
 import minestudio_envs
 from minestudio_envs.training.checkpoints import (

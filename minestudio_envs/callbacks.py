@@ -43,7 +43,7 @@ from minestudio_envs.voxel import program as rows
 from minestudio_envs.voxel.biomes import BIOMES
 from minestudio_envs.voxel.blocks import BLOCK_NAME, NAMED_BLOCK
 from minestudio_envs.voxel.errors import nearest
-from minestudio_envs.voxel.items import DURABILITY, INVENTORY_SLOTS, ITEM_ID, STACK_SIZE
+from minestudio_envs.voxel.items import DURABILITY, INVENTORY_SLOTS, ITEM_ID, MAIN_SLOTS, STACK_SIZE
 from minestudio_envs.voxel.state import CUSTOM_ID, MOB_ID, WEATHERS
 
 if TYPE_CHECKING:
@@ -590,7 +590,7 @@ class InitInventoryCallback(MinecraftCallback):
                 known = nearest(distraction_level, DISTRACTION_LEVELS)
                 raise ValueError(f"{where}: unknown distraction_level {distraction_level!r}; {known}")
             distraction_level = DISTRACTION_LEVELS[distraction_level]
-        self.distraction_level = [_whole(where, "distraction_level", n, 0, 36) for n in distraction_level]
+        self.distraction_level = [_whole(where, "distraction_level", n, 0, MAIN_SLOTS) for n in distraction_level]
         if not self.distraction_level:
             raise ValueError(f"{where}: distraction_level must be a list of numbers, at least one")
         self.init_inventory, taken = [], set()
@@ -610,14 +610,14 @@ class InitInventoryCallback(MinecraftCallback):
             quantity_bounds(entry["quantity"], int(STACK_SIZE[ITEM_ID[name]]))
             self.init_inventory.append({**entry, "slot": slot, "type": name})
         wanted = sum(entry["slot"] == "random" for entry in self.init_inventory)
-        free = 36 - sum(slot < 36 for slot in taken)
+        free = MAIN_SLOTS - sum(slot < MAIN_SLOTS for slot in taken)
         if wanted > free:
             raise ValueError(f"{where}: {wanted} random slots of which {free} are free")
 
     def configure(self, setup: "EngineSetup") -> None:
         stream = setup.streams(512)
         taken = {entry["slot"] for entry in self.init_inventory}
-        free = sum(1 << slot for slot in range(36) if slot not in taken)
+        free = sum(1 << slot for slot in range(MAIN_SLOTS) if slot not in taken)
         drawn = 0
         for entry in sorted(self.init_inventory, key=lambda entry: entry["slot"] == "random"):
             item = ITEM_ID[entry["type"]]

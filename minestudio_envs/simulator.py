@@ -99,7 +99,7 @@ class EngineSetup:
 
         Of several the last one holds, but those with a seed come after all others.
         """
-        row = [0] * 7
+        row = [0] * program.START_COLUMNS
         row[program.START_CONDITION], row[program.START_RANGE], row[program.START_TIME] = (
             self.condition,
             reach,
@@ -160,9 +160,9 @@ class EngineSetup:
 
     @property
     def starts(self) -> np.ndarray:
-        """int64 [S, 7]."""
+        """int64 [S, START_COLUMNS]."""
         rows = [row for _, row in sorted(self._starts, key=lambda start: start[0])]
-        return np.array(rows, np.int64).reshape(-1, 7)
+        return np.array(rows, np.int64).reshape(-1, program.START_COLUMNS)
 
 
 class MinecraftSim(gym.Env, SimView):
@@ -545,9 +545,10 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         self.began.copy_(torch.from_numpy(mask))
         self.began_next.masked_fill_(self.began, False)
         modes = np.where(mask, self._before_reset(), HOLD)
-        before = self._image.clone()
+        others = ~self.began
+        images = self._image[others]  # as callbacks left them
         self.engine.step(*self._idle, modes, self._image.numpy())
-        self._image[~self.began] = before[~self.began]  # as callbacks left them
+        self._image[others] = images
         self._begin_episodes()
         zeros, no = torch.zeros(self.num_envs), torch.zeros(self.num_envs, dtype=torch.bool)
         self._boxes, self._resetting = {}, True
@@ -640,13 +641,14 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         self._window.show(self.rendered(0, self.frame(0, size)) if self._alone else grid(self._pictures()))
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Call the callbacks' hooks for the end, and close the window."""
+        """Call the callbacks' hooks for the end, close the window, and free the engine."""
         if self._window is not None:
             self._window.close()
         for name in ("before_close", "after_close"):
             for hook in self.hooks:
                 for i, callback in hook.copies.items() if name in hook.names else ():
                     getattr(callback, name)(self.views[i])
+        self.engine = self.state = None
 
     # CALLBACKS
 

@@ -72,6 +72,8 @@ WORLD_SIZES = tuple(NOISE_TILE << i for i in range((1024 // NOISE_TILE).bit_leng
 WORLD_HEIGHTS = (64, 128, 256)  # whole words of `cutouts`, and y fits into 8 bits
 LEAST_PIXELS = 8  # along the sides of a picture
 ANIMAL_GROUPS = 8  # in a new world, where its slots for mobs and its grass let them be
+# Columns of VoxelEngine.settings, int64 [5]. BEGIN_IN: bits of the biomes to begin in. ANIMALS: groups of them.
+EMPTY_FRAMES, TELEPORT_RANGE, TIME_OF_DAY, BEGIN_IN, ANIMALS = range(5)
 # What a step does to an environment, in `reset`.
 TICK, RESET = 0, 1
 HOLD = 2  # leave it as it is
@@ -125,12 +127,12 @@ def begin_episode(state, n, tables, script, settings):
     state.world[n].tick = 0
     key, episode = state.world[n].key, state.world[n].episode
     world_key, world_episode = key, episode
-    teleport_range, start_time, biomes, weather = settings[1], settings[2], settings[3], 0
+    teleport_range, start_time, biomes, weather = settings[TELEPORT_RANGE], settings[TIME_OF_DAY], settings[BEGIN_IN], 0
     for i in range(script.starts.shape[0]):
         if holds(state.world, n, script.conditions, script.starts[i, START_CONDITION]):
             teleport_range, start_time = script.starts[i, START_RANGE], script.starts[i, START_TIME]
             weather = script.starts[i, START_WEATHER]
-            biomes = script.starts[i, START_BIOMES] if script.starts[i, START_BIOMES] else settings[3]
+            biomes = script.starts[i, START_BIOMES] if script.starts[i, START_BIOMES] else settings[BEGIN_IN]
             world_key, world_episode = key, episode
             if script.starts[i, START_SEEDED]:
                 world_key, world_episode = script.starts[i, START_KEY], 0
@@ -167,7 +169,7 @@ def begin_episode(state, n, tables, script, settings):
         state.statistics[n].custom[statistic] = 0
     state.statistics[n].distance = 0.0
     state.statistics[n].mobs_refused = 0
-    populate(state, n, tables, settings[4])
+    populate(state, n, tables, settings[ANIMALS])
     state.world[n].key, state.world[n].episode = key, episode
 
 
@@ -175,7 +177,7 @@ def begin_episode(state, n, tables, script, settings):
 def advance(state, n, tables, script, settings, pressed, camera, reset):
     """One step of environment ``n``: a tick, all that a reset consists of, or less, as ``reset[n]`` says.
 
-    ``settings`` int64 [5]: empty_frames, teleport_range, start_time, bits of the biomes to begin in, groups of animals.
+    ``pressed``: uint8 [N + 1, 20]. ``camera``: float32 [N + 1, 2], degrees down and right. ``reset``: uint8 [N].
     The last rows of ``pressed`` and ``camera`` belong to no environment: they are the no-op of a reset's ticks.
     """
     ticks, action, first_row = 1, n, 1
@@ -189,7 +191,7 @@ def advance(state, n, tables, script, settings, pressed, camera, reset):
             state.world[n].episode += 1
         else:
             begin_episode(state, n, tables, script, settings)
-        first_row = settings[0]
+        first_row = settings[EMPTY_FRAMES]
         ticks, action = first_row + script.program.shape[0], pressed.shape[0] - 1
     for i in range(ticks):
         if i >= first_row:
@@ -347,7 +349,7 @@ class VoxelEngine:
         self.state.episode[mask] = -1
 
     def tick(self, pressed: np.ndarray, camera: np.ndarray, reset: np.ndarray) -> None:
-        """``step`` without pictures."""
+        """``step`` without pictures: ``pressed`` [N, 20], ``camera`` [N, 2], ``reset`` [N]."""
         self._take(pressed, camera, reset)
         _run("tick", self.arrays, self.tables, self.script, self.settings, self._pressed, self._camera, self._reset)
 

@@ -38,6 +38,11 @@ def device_function(function=None, *, nrt=False):
     return dispatcher
 
 
+def python_function(function):
+    """The Python function that a device function was made of; one that is not compiled is that itself."""
+    return getattr(function, "py_func", function)
+
+
 def _general(kind):
     kind = types.unliteral(kind)
     return NARROW.get(kind, kind)

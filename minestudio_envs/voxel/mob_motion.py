@@ -25,7 +25,7 @@ from minestudio_envs.voxel.goals import (
     turn_towards,
     yaw_towards,
 )
-from minestudio_envs.voxel.items import INVENTORY_SLOTS, ITEM_ID
+from minestudio_envs.voxel.items import ITEM_ID, OFFHAND
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.mobs import (
     DEATH_TICKS,
@@ -46,19 +46,16 @@ from minestudio_envs.voxel.mobs import (
 from minestudio_envs.voxel.physics import (
     AIR_DRAG,
     AIR_SPEED,
-    DEGREES,
     GRAVITY,
     GROUND_DRAG,
     INPUT_SCALE,
     JUMP_VELOCITY,
-    PLAYER_HALF_WIDTH,
     SAFE_FALL,
-    SNEAKING_HEIGHT,
-    STANDING_HEIGHT,
     STEP_HEIGHT,
     VERTICAL_DRAG,
     still,
 )
+from minestudio_envs.voxel.player_body import DEGREES, PLAYER_HALF_WIDTH, body_height
 from minestudio_envs.voxel.randomness import STREAM_MOB, STREAM_STRAFE, draw, random_bits, stream_bits, tick_bits
 from minestudio_envs.voxel.state import CHICKEN, SKELETON, ZOMBIE
 
@@ -78,7 +75,7 @@ CLIMB_OUT = 0.3  # vertical speed of a swimmer at a bank
 CHICKEN_FALL = 0.6  # factor of a falling chicken's speed
 LAVA_DAMAGE, LAVA_FIRE_TICKS = 4.0, 300
 CACTUS_DAMAGE, FIRE_DAMAGE, FIRE_EVERY = 1.0, 1.0, 20
-CACTUS, EGG, OFFHAND = BLOCK_ID["cactus"], ITEM_ID["egg"], INVENTORY_SLOTS - 1
+CACTUS, EGG = BLOCK_ID["cactus"], ITEM_ID["egg"]
 
 
 @device_function
@@ -376,7 +373,7 @@ def push_apart(dx, dz):
 def push_bodies(state, n, tables):
     """Living bodies that overlap push each other apart: mobs in both ticks, the player in the mob's tick only."""
     px, py, pz = state.player[n].position[0], state.player[n].position[1], state.player[n].position[2]
-    player_height = SNEAKING_HEIGHT if state.player[n].sneaking else STANDING_HEIGHT
+    player_height = body_height(state.player[n].sneaking)
     for m in range(state.mobs.shape[1]):
         kind = state.mobs[n, m].kind
         if kind == 0 or state.mobs[n, m].health <= 0.0:

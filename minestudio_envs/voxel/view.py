@@ -14,7 +14,7 @@ from minestudio_envs.voxel import hud, items, shapes, sprites, textures
 from minestudio_envs.voxel.blocks import BLOCKS, FIRST_LIQUID, FIRST_OPAQUE, LAVA
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.models import MAX_BOXES, NUM_MODELS, build_models
-from minestudio_envs.voxel.physics import eye_height
+from minestudio_envs.voxel.player_body import eye_height
 from minestudio_envs.voxel.state import EFFECT_ID
 
 F = np.float32
