@@ -1,11 +1,16 @@
 """How fast the voxel engine is: ticks alone, and steps with pictures, as a user of make_vec gets them.
 
 python scripts/benchmark_envs.py --num-envs 64 --seconds 5
+python scripts/benchmark_envs.py --busy-neighbour   # the same beside a process that keeps every core busy
+python scripts/benchmark_envs.py --peers            # and other simulators: crafter, craftax, Minecraft if installed
 """
 
+import contextlib
+import importlib.util
+import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +31,10 @@ class Args:
     """image sides in pixels"""
     seconds: float = 5.0
     """time for each measurement"""
+    busy_neighbour: bool = False
+    """measure again while another process keeps every core busy; half of the speed is then a fair share"""
+    peers: bool = False
+    """measure other simulators too: those of crafter, craftax and minestudio (MINESTUDIO_PYTHON) that are installed"""
 
 
 class Hook(MinecraftCallback):
@@ -50,6 +59,99 @@ def rate(step: Callable[[int], None], num_envs: int, seconds: float) -> float:
     return count * num_envs / (time.perf_counter() - start)
 
 
+def _keep_busy() -> None:
+    while True:
+        pass
+
+
+@contextlib.contextmanager
+def busy_cores() -> Iterator[None]:
+    """A process that never rests for each core."""
+    processes = [multiprocessing.Process(target=_keep_busy, daemon=True) for _ in range(os.cpu_count())]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+
+
+def crafter_rate(seconds: float) -> float:
+    """Crafter (https://github.com/danijar/crafter): two-dimensional, Python, one environment."""
+    import crafter
+
+    env = crafter.Env(size=(64, 64))
+    rng = np.random.default_rng(0)
+    env.reset()
+
+    def step(t: int) -> None:
+        *_, done, _ = env.step(rng.integers(env.action_space.n))
+        if done:
+            env.reset()
+
+    return rate(step, 1, seconds)
+
+
+def craftax_rate(seconds: float, num_envs: int) -> float:
+    """Craftax-Classic (https://github.com/MichaelTMatthews/Craftax): two-dimensional, JAX, pictures of 63x63."""
+    import jax
+    from craftax.craftax_env import make_craftax_env_from_name
+
+    env = make_craftax_env_from_name("Craftax-Classic-Pixels-v1", auto_reset=True)
+    params = env.default_params
+
+    @jax.jit
+    def batch_step(key, state):
+        key, actions, steps = jax.random.split(key, 3)
+        actions = jax.random.randint(actions, (num_envs,), 0, env.action_space(params).n)
+        keys = jax.random.split(steps, num_envs)
+        observation, state, *_ = jax.vmap(env.step, in_axes=(0, 0, 0, None))(keys, state, actions, params)
+        return key, state, observation
+
+    _, state = jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(jax.random.key(0), num_envs), params)
+    carry = [jax.random.key(1), state, None]
+
+    def step(t: int) -> None:
+        carry[:] = batch_step(carry[0], carry[1])
+        jax.block_until_ready(carry[2])
+
+    return rate(step, num_envs, seconds)
+
+
+def minecraft_rate(seconds: float) -> float:
+    """The real game through minestudio, one environment, its pictures scaled to 64x64."""
+    python = os.environ["MINESTUDIO_PYTHON"]
+    envs = minestudio_envs.make_vec(kill_cow, 1, engine="minecraft", minestudio_python=python, obs_size=(64, 64))
+    try:
+        envs.reset()
+        noop = {"buttons": np.zeros(1, np.int64), "camera": np.full(1, 60)}
+        return rate(lambda t: envs.step(noop), 1, seconds)
+    finally:
+        envs.close()
+
+
+def print_peers(args: Args, own: float) -> None:
+    """Steps per second of what is installed, and how many times as fast the voxel engine's ``own`` are."""
+    for name, measure, installed in (
+        ("crafter", lambda: crafter_rate(args.seconds), importlib.util.find_spec("crafter")),
+        ("craftax", lambda: craftax_rate(args.seconds, args.num_envs), importlib.util.find_spec("craftax")),
+        ("Minecraft", lambda: minecraft_rate(args.seconds), os.environ.get("MINESTUDIO_PYTHON")),
+    ):
+        if installed:
+            steps = measure()
+            print(f"{name + ', 64x64 pictures:':24} {steps:12,.0f} /s  this engine: {own / steps:.1f} times as many")
+        else:
+            print(f"{name}: not installed")
+
+
+def picture_rate(args: Args, size: int, actions: list[dict[str, np.ndarray]]) -> float:
+    """Steps per second of a batch that draws pictures of size x size."""
+    envs = minestudio_envs.make_vec(kill_cow, args.num_envs, obs_size=(size, size), copy=False)
+    envs.reset()
+    return rate(lambda t: envs.step(actions[t % len(actions)]), args.num_envs, args.seconds)
+
+
 def main(args: Args) -> None:
     rng = np.random.default_rng(0)
     actions = [
@@ -58,9 +160,7 @@ def main(args: Args) -> None:
     ]
     print(f"{args.num_envs} environments of MineStudio/KillCow-v0, random actions, {os.cpu_count()} CPU cores")
     for size in args.sizes:
-        envs = minestudio_envs.make_vec(kill_cow, args.num_envs, obs_size=(size, size), copy=False)
-        envs.reset()
-        steps = rate(lambda t, envs=envs: envs.step(actions[t % 100]), args.num_envs, args.seconds)
+        steps = picture_rate(args, size, actions)
         print(f"step with {size}x{size} pictures: {steps:12,.0f} /s  {1e9 / steps / size**2:6.1f} ns a pixel")
     times = []
     for callbacks in ([], [Hook()]):
@@ -78,6 +178,13 @@ def main(args: Args) -> None:
     print(f"tick without picture:    {ticks:12,.0f} /s")
     resets = rate(lambda t: engine.tick(pressed, camera, reset + 1), args.num_envs, args.seconds)
     print(f"reset without picture:   {resets:12,.0f} /s  {1e3 / resets:6.3f} ms each")
+    if args.busy_neighbour:
+        alone = picture_rate(args, 64, actions)
+        with busy_cores():
+            beside = picture_rate(args, 64, actions)
+        print(f"64x64 beside a busy neighbour: {beside:,.0f} /s, {beside / alone:.0%} of {alone:,.0f} /s alone")
+    if args.peers:
+        print_peers(args, picture_rate(args, 64, actions))
 
 
 if __name__ == "__main__":
