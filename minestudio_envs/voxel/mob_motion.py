@@ -298,7 +298,7 @@ def burn(state, n, m, feet):
             state.mobs[n, m].fire_ticks = fire - 1
 
 
-@device_function
+@device_function(forceinline=True)
 def tick_mob(state, n, m, tables, bits, bait):
     """One tick of one mob: counters, goal, head, motion."""
     for axis in range(3):
