@@ -84,7 +84,7 @@ TICK_FINGERPRINT, RENDER_FINGERPRINT = source_fingerprint((*DRAWING, *PLAIN)), s
 COMPILE_SECONDS = {"tick": 65, "render": 25}  # of the kernels, on one 2.6 GHz core
 
 
-@device_function
+@device_function(forceinline=True)
 def tick(state, n, tables, pressed, camera, idle):
     """One game tick of environment ``n``: camera, keys, attack, the player's motion, mobs, the player's body.
 
@@ -173,7 +173,7 @@ def begin_episode(state, n, tables, script, settings):
     state.world[n].key, state.world[n].episode = key, episode
 
 
-@device_function
+@device_function(forceinline=True)
 def advance(state, n, tables, script, settings, pressed, camera, reset):
     """One step of environment ``n``: a tick, all that a reset consists of, or less, as ``reset[n]`` says.
 

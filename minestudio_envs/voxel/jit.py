@@ -14,14 +14,15 @@ OPTIONS = {"_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True}
 NARROW = dict.fromkeys((types.uint8, types.int8, types.uint16, types.int16, types.int32), types.int64)
 
 
-def device_function(function=None, *, nrt=False):
+def device_function(function=None, *, nrt=False, forceinline=False):
     """A function that kernels call. One version of it serves all constants and small integers: they become int64.
 
-    ``nrt``: with numba's memory manager, for one that makes arrays or hands them out.
+    ``nrt``: with numba's memory manager, for one that makes arrays or hands them out. ``forceinline``: for one that
+    is called often and that LLVM finds too large: a call passes the State's arrays on the stack, word by word.
     """
     if function is None:
-        return partial(device_function, nrt=nrt)
-    dispatcher = njit(**OPTIONS | {"_nrt": nrt}, no_cpython_wrapper=True)(function)
+        return partial(device_function, nrt=nrt, forceinline=forceinline)
+    dispatcher = njit(**OPTIONS | {"_nrt": nrt}, no_cpython_wrapper=True, forceinline=forceinline)(function)
     if config.DISABLE_JIT:
         return dispatcher
     resolve = dispatcher.get_call_template

@@ -298,7 +298,7 @@ def burn(state, n, m, feet):
             state.mobs[n, m].fire_ticks = fire - 1
 
 
-@device_function
+@device_function(forceinline=True)
 def tick_mob(state, n, m, tables, bits, bait):
     """One tick of one mob: counters, goal, head, motion."""
     for axis in range(3):
@@ -370,11 +370,14 @@ def push_apart(dx, dz):
 
 
 @device_function
-def push_bodies(state, n, tables):
-    """Living bodies that overlap push each other apart: mobs in both ticks, the player in the mob's tick only."""
+def push_bodies(state, n, tables, slots):
+    """Living bodies that overlap push each other apart: mobs in both ticks, the player in the mob's tick only.
+
+    ``slots``: mobs are in slots below this one.
+    """
     px, py, pz = state.player[n].position[0], state.player[n].position[1], state.player[n].position[2]
     player_height = body_height(state.player[n].sneaking)
-    for m in range(state.mobs.shape[1]):
+    for m in range(slots):
         kind = state.mobs[n, m].kind
         if kind == 0 or state.mobs[n, m].health <= 0.0:
             continue
@@ -387,7 +390,7 @@ def push_bodies(state, n, tables):
             state.player[n].velocity[2] += az
             state.mobs[n, m].velocity[0] -= 2.0 * ax
             state.mobs[n, m].velocity[2] -= 2.0 * az
-        for other in range(m + 1, state.mobs.shape[1]):
+        for other in range(m + 1, slots):
             # most are far away: that is asked first, of free slots too
             dx, dz = state.mobs[n, other].position[0] - x, state.mobs[n, other].position[2] - z
             if abs(dx) >= WIDEST or abs(dz) >= WIDEST:
@@ -432,7 +435,9 @@ def tick_mobs(state, n, tables):
         state.player[n].inventory_item[OFFHAND],
     )  # fmt: skip
     bait = int(tables.item_bait[held] | tables.item_bait[offhand])
+    slots = 0
     for m in range(state.mobs.shape[1]):
         if state.mobs[n, m].kind != 0:
             tick_mob(state, n, m, tables, bits, bait)
-    push_bodies(state, n, tables)
+            slots = m + 1
+    push_bodies(state, n, tables, slots)

@@ -98,7 +98,10 @@ STARVATION_DAMAGE = 1.0  # every 80 ticks; difficulty hard starves to death
 @device_function
 def wrap_degrees(angle):
     """An angle in degrees to [-180, 180)."""
-    return angle - 360.0 * math.floor((angle + 180.0) / 360.0)
+    turned = angle + 180.0
+    if 0.0 <= turned < 360.0:  # mostly; a division takes long
+        return angle
+    return angle - 360.0 * math.floor(turned / 360.0)
 
 
 @device_function
