@@ -7,6 +7,7 @@
 Nothing depends on the number of threads or on which environments share a batch.
 """
 
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -258,7 +259,15 @@ def _run(name, *arguments):
                         kernel(*arguments)
                     _kernels[name] = kernel
                     return
-    _kernels[name](*arguments)
+    _entry_point(_kernels[name])(*arguments)
+
+
+@functools.cache
+def _entry_point(kernel):
+    """What a dispatcher calls in the end. On the way it would look at the types of a hundred arrays, for 7 us."""
+    if numba.config.DISABLE_JIT:
+        return kernel
+    return next(iter(kernel.overloads.values())).entry_point  # the only one: an engine's types are always the same
 
 
 def build_kernel(name):
