@@ -119,21 +119,40 @@ def tick(state, n, tables, pressed, camera, idle):
 
 
 @device_function
-def begin_episode(state, n, tables, script, settings):
-    """A new world for the next episode, with the player on it and every counter at zero."""
-    state.world[n].episode += 1
-    state.world[n].tick = 0
-    key, episode = state.world[n].key, state.world[n].episode
-    world_key, world_episode = key, episode
+def choose_start(world, n, script, settings):
+    """Where and when the episode begins -> (key and episode of its world, teleport range, time, biomes, weather)."""
+    key, episode = world[n].key, world[n].episode
     teleport_range, start_time, biomes, weather = settings[1], settings[2], settings[3], 0
+    world_key, world_episode = key, episode
     for i in range(script.starts.shape[0]):
-        if holds(state.world, n, script.conditions, script.starts[i, START_CONDITION]):
+        if holds(world, n, script.conditions, script.starts[i, START_CONDITION]):
             teleport_range, start_time = script.starts[i, START_RANGE], script.starts[i, START_TIME]
             weather = script.starts[i, START_WEATHER]
             biomes = script.starts[i, START_BIOMES] if script.starts[i, START_BIOMES] else settings[3]
             world_key, world_episode = key, episode
             if script.starts[i, START_SEEDED]:
                 world_key, world_episode = script.starts[i, START_KEY], 0
+    return world_key, world_episode, teleport_range, start_time, biomes, weather
+
+
+@device_function
+def begin_episode(state, n, tables, script, settings):
+    """A new world for the next episode, with the player on it and every counter at zero."""
+    key, episode = state.world[n].key, state.world[n].episode + 1
+    state.world[n].episode = episode
+    world_key, world_episode, teleport_range, _, biomes, _ = choose_start(state.world, n, script, settings)
+    state.world[n].key, state.world[n].episode = world_key, world_episode
+    generate(state, n, teleport_range, biomes)
+    state.world[n].key, state.world[n].episode = key, episode
+    enter_episode(state, n, tables, script, settings)
+
+
+@device_function
+def enter_episode(state, n, tables, script, settings):
+    """What an episode begins with in the world that was made for it."""
+    key, episode = state.world[n].key, state.world[n].episode
+    world_key, world_episode, _, start_time, _, weather = choose_start(state.world, n, script, settings)
+    state.world[n].tick = 0
     state.world[n].time_of_day = start_time
     state.world[n].weather = weather
     state.world[n].weather_ticks = 0
@@ -144,7 +163,6 @@ def begin_episode(state, n, tables, script, settings):
         state.updates[n, i].place = 0
         state.updates[n, i].tick = 0
     state.world[n].key, state.world[n].episode = world_key, world_episode
-    generate(state, n, teleport_range, biomes)
     clear_player(state, n)
     for button in range(NUM_BUTTONS):
         state.player[n].pressed[button] = 0
@@ -191,13 +209,22 @@ def advance(state, n, tables, script, settings, pressed, camera, reset):
             begin_episode(state, n, tables, script, settings)
         first_row = settings[0]
         ticks, action = first_row + script.program.shape[0], pressed.shape[0] - 1
-    for i in range(ticks):
+    run_ticks(state, n, tables, script, pressed, camera, action, 0, ticks, first_row, mode != EXECUTE)
+
+
+@device_function
+def run_ticks(state, n, tables, script, pressed, camera, action, first, last, first_row, ticking):
+    """Ticks first to last - 1 of a step, with row ``action`` of the actions; from ``first_row`` on the program runs.
+
+    Without ``ticking`` only that.
+    """
+    for i in range(first, last):
         if i >= first_row:
             row = i - first_row
             if not holds(state.world, n, script.conditions, int(script.program[row, CONDITION])):
                 continue
             execute(state, n, tables, script.program, row)
-        if mode != EXECUTE:
+        if ticking:
             tick(state, n, tables, pressed[action], camera[action], pressed[pressed.shape[0] - 1])
 
 
