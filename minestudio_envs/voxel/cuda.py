@@ -1,12 +1,12 @@
 """The engine on a GPU: the same device functions, called from CUDA kernels.
 
 Whatever changes stays in the GPU's memory, as torch tensors that the kernels work on, on torch's current stream.
-Nothing in ``tick``, ``render`` or ``step`` waits for the GPU, so that a CUDA graph can capture them.
+Nothing in ``step`` waits for the GPU, so a CUDA graph can capture it.
 
-A new world takes a CPU core a millisecond, and a thread of a GPU a hundred; then come the ticks of the reset. So every
-environment has a spare: a second environment, in which its next episode is made while the present one is played, one
-pass (passes.py) or one tick in each step. A reset takes the spare over. If an episode ends before the spare is ready,
-that step makes the rest of it, and takes longer.
+A new world takes a CPU's core a millisecond, but one thread of a GPU a hundred, and then come the ticks of a reset. So
+every environment has a spare: a second environment in which its next episode is made while the present one is played,
+one pass (passes.py) or one tick of it in each step. A reset takes over the spare. Where an episode ends before it is
+ready, that step makes the rest of it, and takes longer.
 
     NUMBA_ENABLE_CUDASIM=1 NUMBA_DISABLE_JIT=1
 
@@ -14,8 +14,8 @@ runs all of it in Python, on the CPU.
 """
 
 import math
-import warnings
-from contextlib import contextmanager
+import sys
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import NamedTuple
@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from numba import cuda, types
 
-from minestudio_envs.voxel import engine, hud
+from minestudio_envs.voxel import hud
 from minestudio_envs.voxel.block_rays import world_pixel
 from minestudio_envs.voxel.cutouts import (
     CUT_RECT,
@@ -41,19 +41,23 @@ from minestudio_envs.voxel.engine import (
     EXECUTE,
     GO_ON,
     HOLD,
+    PLAIN,
     RESET,
     TICK,
     VoxelEngine,
     check_picture,
+    check_snapshot,
     run_ticks,
 )
 from minestudio_envs.voxel.jit import DEVICE_FUNCTIONS, general, source_fingerprint
 from minestudio_envs.voxel.marks import MARK_SIZE, make_marks
 from minestudio_envs.voxel.parts import make_held_part, make_item_parts, make_mob_parts, part_pixel
 from minestudio_envs.voxel.passes import run_pass, sections
+from minestudio_envs.voxel.physics import NUM_BUTTONS
 from minestudio_envs.voxel.program import make_script
-from minestudio_envs.voxel.renderer import inside, most_parts, near_pixel, tile_top, write_pixel
-from minestudio_envs.voxel.state import PREFIX, State, allocate
+from minestudio_envs.voxel.renderer import build_assets, inside, most_parts, near_pixel, tile_top, write_pixel
+from minestudio_envs.voxel.state import State, allocate, array_views
+from minestudio_envs.voxel.tables import build_tables
 from minestudio_envs.voxel.view import (
     NIGHT_VISION,
     PART_RECT,
@@ -68,15 +72,20 @@ from minestudio_envs.voxel.view import (
     sky_now,
 )
 
-SIMULATED = numba.config.ENABLE_CUDASIM
-TEAM = 128  # threads that make a world, or what a picture shares, together; in the simulator fewer do
-TILE_ROWS, TILE_COLUMNS = 8, 16  # pixels of a thread block
-LISTED = 512  # rows of a table that a thread block looks through at a time
-SEARCHERS = 32  # of its threads do
-# A tick is a long way for one thread. While the GPU has room, only every 32nd thread has one to go, so that none waits
-# for the other branches of its neighbours in the warp.
+SIMULATED = bool(numba.config.ENABLE_CUDASIM)
+if not SIMULATED:
+    from numba.cuda import dispatcher
+    from numba.cuda.cudadrv import devicearray, nvvm
+
+FINGERPRINT = source_fingerprint(PLAIN)  # taken at import, as engine.py's
+TEAM = 4 if SIMULATED else 128  # threads that make a world, or what a picture's pixels share; a power of two
+TILE_ROWS, TILE_COLUMNS = 8, 16  # pixels that a thread block draws
+LISTED, SEARCHERS = 512, 32  # rows of a table that it looks through at a time, and how many of its threads do
+ROOM = 2048  # cutouts in view of an environment; what is beyond is not drawn
+FARTHEST_CUTOUT = 64  # blocks
+# A tick is a long way for one thread, and those of a warp wait for each other's branches. While there is room on the
+# GPU, only one thread of a warp has a tick to make.
 WARP, MOST_WARPS = 32, 4096
-COMPILE_SECONDS = 300  # of all kernels, on one core
 
 
 class Turn(NamedTuple):
@@ -273,9 +282,7 @@ def prepare_pictures(state, assets, pictures, first, rows, columns):
     finders, finder, others = lanes // 2, lane - lanes // 2, lanes // 4
     if lane == 0:
         count = make_mob_parts(state, assets, world, n, frame, rows, columns, pictures.parts[i])
-        pictures.counts[i, 0] = make_item_parts(
-            state, assets, world, n, frame, rows, columns, pictures.parts[i], count
-        )
+        pictures.counts[i, 0] = make_item_parts(state, assets, world, n, frame, rows, columns, pictures.parts[i], count)
     elif lane == others:
         pictures.counts[i, 1] = make_marks(state, world, assets, n, frame, rows, columns, pictures.marks[i])
         pictures.shift[i] = make_held_part(state, assets, world, n, frame, pictures.held[i])
@@ -337,7 +344,8 @@ def draw_pictures(state, assets, pictures, first, images):
     row, column = np.int64(top + cuda.threadIdx.y), np.int64(left + cuda.threadIdx.x)
     lane = cuda.threadIdx.y * TILE_COLUMNS + cuda.threadIdx.x
     drawn = row < rows and column < columns
-    found, counts = cuda.shared.array(LISTED, types.int32), cuda.shared.array(SEARCHERS, types.int32)
+    found = cuda.shared.array(LISTED, types.int32)
+    counts = cuda.shared.array(SEARCHERS, types.int32)
     frame = load_frame(pictures.frame[i])
     world = picture_world(state, pictures, first + i, i)
     dx, dy, dz = ray_direction(frame, row, column)
@@ -361,11 +369,9 @@ def draw_pictures(state, assets, pictures, first, images):
             part = parts[found[k]]
             if drawn and inside(part, PART_RECT, row, column):
                 r, g, b, depth = part_pixel(assets, frame, part, dx, dy, dz, r, g, b, depth)
-    marks, held = pictures.marks[i], pictures.held[i]
     if drawn:
-        r, g, b = near_pixel(
-            assets, frame, marks, pictures.counts[i, 1], held, pictures.shift[i], rows, columns, row, column, r, g, b, depth
-        )
+        marks, held, num_marks, shift = pictures.marks[i], pictures.held[i], pictures.counts[i, 1], pictures.shift[i]
+        r, g, b = near_pixel(assets, frame, marks, num_marks, held, shift, rows, columns, row, column, r, g, b, depth)
     ops, rect = pictures.ops[i], pictures.op_rect[i]
     listed = search(rect, 0, 0, ops[hud.MAX_OPS, 0], top, left, lane, counts, found)
     if drawn:
@@ -410,3 +416,237 @@ def touches(row, rect, top, left):
         and row[rect + 2] < left + TILE_COLUMNS
         and row[rect + 3] > left
     )
+
+
+# THE ENGINE
+
+
+class Images(NamedTuple):
+    image: np.ndarray  # uint8 [N, H, W, 3]
+
+
+@contextmanager
+def exact():
+    """Without fused multiplications and additions, which round otherwise than a CPU does."""
+    compile_ir = nvvm.compile_ir
+    nvvm.compile_ir = partial(compile_ir, fma=False)
+    try:
+        yield
+    finally:
+        nvvm.compile_ir = compile_ir
+
+
+KERNELS = (make_worlds, tick_rows, take_spares, prepare_pictures, draw_pictures)
+EXACT = (make_worlds, tick_rows)  # compiled with ``exact``
+COMPILE_SECONDS = dict(zip(KERNELS, (60, 240, 5, 20, 30), strict=True))  # on one 2.6 GHz core
+_kernels = {}
+
+
+def kernel(function):
+    """The dispatcher of one of KERNELS, which compiles when it is first called, or loads from numba's cache on disk."""
+    if function not in _kernels:
+        options, named = {}, function
+        if not SIMULATED:
+            dispatcher.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a few environments are few threads
+            options = {"cache": True, "lto": False}
+            # numba's cache looks at this file only; so what the kernel calls is in its name, too.
+            named = FunctionType(function.__code__, function.__globals__, function.__name__)
+            named.__qualname__ = f"{function.__name__}_{FINGERPRINT:x}"
+        _kernels[function] = cuda.jit(**options)(named)
+    return _kernels[function]
+
+
+def device_array(data: torch.Tensor, shape: tuple[int, ...], dtype: np.dtype):
+    """The bytes ``data`` as an array that kernels take."""
+    dtype = np.dtype(dtype)
+    if SIMULATED:
+        array = np.ndarray(shape, dtype, data.numpy())
+        return array.view(np.recarray) if dtype.names else array
+    # Not NumPy's strides, which for no elements say that an array is not contiguous: that would be another kernel.
+    strides = tuple(dtype.itemsize * math.prod(max(size, 1) for size in shape[i + 1 :]) for i in range(len(shape)))
+    memory = cuda.as_cuda_array(data, sync=False).gpu_data
+    return devicearray.DeviceNDArray(shape, strides, dtype, gpu_data=memory)
+
+
+class CudaEngine(VoxelEngine):
+    """VoxelEngine on a GPU. Actions, ``state`` and pictures are torch tensors there; NumPy arrays are taken, too.
+
+    ``step``, ``tick`` and ``render`` do not wait for the GPU. A picture must not be written to elsewhere meanwhile.
+    """
+
+    def _allocate(self, max_mobs, world_size, world_height):
+        n = self.num_envs
+        if SIMULATED:
+            self.device = torch.device("cpu")
+        elif not torch.cuda.is_available():
+            raise RuntimeError("device='cuda': torch finds no GPU, or is a build without CUDA")
+        elif self.device.index:
+            raise ValueError(f"device={str(self.device)!r}: a process uses one GPU; choose with CUDA_VISIBLE_DEVICES")
+        else:
+            self.device = torch.device("cuda", 0)
+        like = allocate(2, max_mobs, world_size, world_height)
+        arrays, fields, words = {}, {}, []
+        for name, array in like._asdict().items():
+            data = self._zeros(n * array.nbytes, dtype=torch.uint8)
+            arrays[name] = device_array(data, (2 * n, *array.shape[1:]), array.dtype)
+            fields |= {key: _field(data, array, view, n) for key, view in array_views(name, array).items()}
+            if name != "scratch" and array.nbytes:
+                words.append(device_array(data, (2 * n, array.nbytes // 16), np.uint64))
+        self.arrays, self.state, self._words = State(**arrays), SimpleNamespace(**fields), tuple(words)
+        self.tables, self.script = self._upload(build_tables()), self._upload(self.script)
+        self._pressed = self._zeros(n + 1, NUM_BUTTONS, dtype=torch.uint8)
+        self._camera = self._zeros(n + 1, 2, dtype=torch.float32)
+        self._reset = self._zeros(n, dtype=torch.uint8)
+        self._stage = self._zeros(n, dtype=torch.int32)
+        inputs = (self._pressed, self._camera, self._reset, self._stage)
+        self._turn = Turn(self._upload(self.settings), *map(_shared, inputs))
+        self._pictures = None if self.width is None else self._make_pictures(n, ROOM)
+        self._spread = min(max(WARP * MOST_WARPS // (2 * n), 1), WARP)
+        self._graphs = {}
+
+    def _zeros(self, *shape, dtype):
+        return torch.zeros(shape, dtype=dtype, device=self.device)
+
+    def _upload(self, host):
+        """A copy of an array, or of a NamedTuple's arrays, on the GPU."""
+        if isinstance(host, tuple):
+            return type(host)(*(self._upload(entry) if isinstance(entry, np.ndarray) else entry for entry in host))
+        data = self._zeros(max(host.nbytes, 8), dtype=torch.uint8)
+        data[: host.nbytes] = torch.from_numpy(np.ascontiguousarray(host).reshape(-1).view(np.uint8))
+        return device_array(data, host.shape, host.dtype)
+
+    def _make_pictures(self, count, room):
+        size, sides = self.arrays.voxels.shape[1] // TILE, 2 * FARTHEST_CUTOUT // TILE
+        parts = getattr(most_parts, "py_func", most_parts)(self.arrays)
+        shapes = Pictures(
+            tiles=((count, size, size), torch.uint8),
+            light_map=((count, 256, 4), torch.float32),
+            frame=((count, FRAME_SIZE), torch.float32),
+            parts=((count, parts, PART_SIZE), torch.float32),
+            cuts=((count, room, CUT_SIZE), torch.float32),
+            found=((count, sides * sides + 1), torch.int32),
+            marks=((count, 2, MARK_SIZE), torch.float32),
+            held=((count, PART_SIZE), torch.float32),
+            shift=((count,), torch.float32),
+            ops=((count, hud.MAX_OPS + 1, hud.OP_SIZE), torch.int32),
+            op_rect=((count, hud.MAX_OPS, 4), torch.float32),
+            counts=((count, 2), torch.int32),
+        )
+        return Pictures(*(_shared(self._zeros(*shape, dtype=dtype)) for shape, dtype in shapes))
+
+    def _assets_for(self, width, height):
+        if (width, height) not in self._assets:
+            self._assets[width, height] = self._upload(build_assets(width, height))
+        return self._assets[width, height]
+
+    def set_keys(self, keys, mask=None):
+        mask = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask, bool)
+        keys, mask = (torch.from_numpy(np.array(host)).to(self.device) for host in (np.asarray(keys, np.int64), mask))
+        self.state.key.copy_(torch.where(mask, keys, self.state.key))
+        self.state.episode.masked_fill_(mask, -1)
+        self._stage.masked_fill_(mask, 0)
+
+    def _take(self, pressed, camera, reset):
+        for own, given in ((self._pressed[:-1], pressed), (self._camera[:-1], camera), (self._reset, reset)):
+            own.copy_(torch.as_tensor(given))
+
+    def tick(self, pressed, camera, reset):
+        self._take(pressed, camera, reset)
+        self._launch("tick", self._tick)
+
+    def _tick(self):
+        self._run(make_worlds, self.num_envs, TEAM, self.arrays, self.tables, self.script, self._turn)
+        self._run_ticks(self.script, 2 * self.num_envs)
+        self._run(take_spares, self.num_envs, TEAM, self._words, self._turn)
+
+    def _run_ticks(self, script, rows):
+        blocks = (rows * self._spread + WARP - 1) // WARP
+        self._run(tick_rows, blocks, WARP, self.arrays, self.tables, script, self._turn, rows, self._spread)
+
+    def execute(self, program, chosen):
+        self._reset.copy_(torch.from_numpy(np.where(chosen, EXECUTE, HOLD)))
+        rows = make_script(program).program
+        self._run_ticks(self.script._replace(program=self._upload(rows)), self.num_envs)
+
+    def render(self, image):
+        self._check(image)
+        assets = self.assets
+        self._launch(("render", image.data_ptr()), lambda: self._draw(assets, self._pictures, 0, image))
+
+    def _draw(self, assets, pictures, first, image):
+        count, rows, columns = image.shape[:3]
+        blocks = (columns + TILE_COLUMNS - 1) // TILE_COLUMNS, (rows + TILE_ROWS - 1) // TILE_ROWS, count
+        self._run(prepare_pictures, count, TEAM, self.arrays, assets, pictures, first, rows, columns)
+        images = Images(_shared(image))
+        self._run(draw_pictures, blocks, (TILE_COLUMNS, TILE_ROWS), self.arrays, assets, pictures, first, images)
+
+    def frame(self, n, width, height):
+        check_picture(width, height)
+        image = self._zeros(1, height, width, 3, dtype=torch.uint8)
+        self._draw(self._assets_for(width, height), self._make_pictures(1, MAX_CUTOUTS), n, image)
+        return image[0].cpu().numpy()
+
+    def _run(self, function, blocks, threads, *arguments):
+        """A kernel, on torch's current stream."""
+        if SIMULATED:
+            kernel(function)[blocks, threads](*arguments)
+            return
+        new = function not in _kernels
+        if new:
+            note = f"loading the voxel engine's kernel {function.__name__} (the first time it is compiled: up to "
+            print(f"{note}{COMPILE_SECONDS[function]} s; cached afterwards)", file=sys.stderr, flush=True)
+        with torch.cuda.device(self.device), exact() if new and function in EXACT else nullcontext():
+            stream = cuda.external_stream(torch.cuda.current_stream().cuda_stream)
+            kernel(function)[blocks, threads, stream](*arguments)
+
+    def _launch(self, name, kernels):
+        """Runs kernels by way of a CUDA graph, unless one is being captured: their arguments are hundreds of numbers,
+        which Python takes long to hand over."""
+        if SIMULATED or torch.cuda.is_current_stream_capturing():
+            kernels()
+        elif name in self._graphs:
+            self._graphs[name].replay()
+        else:
+            kernels()  # now they are compiled
+            self._graphs[name] = torch.cuda.CUDAGraph()
+            with torch.cuda.device(self.device), torch.cuda.graph(self._graphs[name]):
+                kernels()
+
+    def on_host(self, n):
+        rows = {name: tensor[n : n + 1].cpu().numpy() for name, tensor in vars(self.state).items() if name != "scratch"}
+        return SimpleNamespace(**rows), 0
+
+    def snapshot(self):
+        fields = vars(self.state).items()
+        return {name: np.array(tensor.cpu()) for name, tensor in fields if name != "scratch"}
+
+    def restore(self, snapshot):
+        fields = {name: tensor for name, tensor in vars(self.state).items() if name != "scratch"}
+        check_snapshot(snapshot, {name: np.broadcast_to(_numpy_type(t).type(), t.shape) for name, t in fields.items()})
+        for name, tensor in fields.items():
+            tensor.copy_(torch.from_numpy(snapshot[name]))
+        self._stage.zero_()
+
+    def _check(self, image):
+        shape = (self.num_envs, self.height, self.width, 3)
+        if image.shape != shape or image.dtype != torch.uint8 or not image.is_contiguous():
+            raise ValueError(f"image must be contiguous uint8 {shape}, not {image.dtype} {tuple(image.shape)}")
+        if image.device != self._reset.device:
+            raise ValueError(f"image must be on {self._reset.device}, not on {image.device}")
+
+
+def _shared(tensor):
+    """A contiguous tensor as an array that kernels take."""
+    return device_array(tensor.view(-1).view(torch.uint8), tuple(tensor.shape), _numpy_type(tensor))
+
+
+def _numpy_type(tensor):
+    return np.dtype(str(tensor.dtype).removeprefix("torch."))
+
+
+def _field(data, array, view, n):
+    """The tensor of a field: ``view`` of ``array``, but for n environments, in the bytes ``data``."""
+    kind = torch.from_numpy(np.empty(0, view.dtype)).dtype
+    offset = view.__array_interface__["data"][0] - array.__array_interface__["data"][0]
+    strides = [stride // view.itemsize for stride in view.strides]
+    return data.view(kind).as_strided((n, *view.shape[1:]), strides, offset // view.itemsize)

@@ -1,4 +1,4 @@
-"""The batched engine on the CPU: every environment's tick and picture, spread over threads.
+"""The batched engine on the CPU: every environment's tick and picture, spread over threads. (On a GPU: cuda.py.)
 
     engine = VoxelEngine(num_envs=64, width=128, height=128, program=compile_commands(["/give @p iron_sword"]))
     engine.set_keys(np.array([environment_key(seed, i) for i in range(64)]))
@@ -10,10 +10,12 @@ Nothing depends on the number of threads or on which environments share a batch.
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import numba
 import numpy as np
+import torch
 from numba import njit, prange
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.event import Listener, install_listener
@@ -309,6 +311,16 @@ def check_picture(width: int, height: int, name: str = "width, height") -> None:
             raise ValueError(f"{name} = {width!r}, {height!r} must be integers of at least {LEAST_PIXELS} pixels")
 
 
+def check_snapshot(snapshot: dict[str, np.ndarray], arrays: dict[str, np.ndarray]) -> None:
+    """Raises ValueError where a snapshot is not of an engine whose state has these arrays."""
+    for name, array in arrays.items():
+        if name not in snapshot:
+            raise ValueError(f"the snapshot lacks {name!r}: it was written by another version of the engine")
+        found, needed = snapshot[name], f"{array.dtype} {array.shape}"
+        if found.shape != array.shape or found.dtype != array.dtype:
+            raise ValueError(f"snapshot[{name!r}] is {found.dtype} {found.shape}, this engine needs {needed}")
+
+
 class VoxelEngine:
     """``num_envs`` worlds that step together.
 
@@ -317,7 +329,17 @@ class VoxelEngine:
     ticks after a reset's world is made. ``teleport_range``: the player's x and z are uniform within half of it.
     ``start_time``: of the day, 0-23999. ``animals``: whether a new world has groups of animals.
     ``width``, ``height``: of the pictures, in pixels; None = never draws.
+    ``device``: "cpu" or "cuda", where actions, pictures and state are torch tensors (cuda.CudaEngine).
     """
+
+    def __new__(cls, *arguments, device: str = "cpu", **settings):
+        if torch.device(device).type == "cuda" and cls is VoxelEngine:
+            if find_spec("numba_cuda") is None:
+                raise ImportError("device='cuda' needs numba-cuda: pip install 'minestudio_envs[cuda]'")
+            from minestudio_envs.voxel.cuda import CudaEngine
+
+            cls = CudaEngine
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -338,8 +360,8 @@ class VoxelEngine:
         world_height: int = WORLD_HEIGHT,
         device: str = "cpu",
     ):
-        if device != "cpu":
-            raise ValueError(f"device={device!r}: this engine runs on 'cpu' only")
+        if torch.device(device).type not in ("cpu", "cuda"):
+            raise ValueError(f"device={device!r} must be 'cpu' or 'cuda'")
         if num_envs < 1:
             raise ValueError(f"num_envs={num_envs} must be at least 1")
         check_world(world_size, world_height)
@@ -353,19 +375,23 @@ class VoxelEngine:
             if biome not in BIOMES:
                 raise ValueError(f"biomes: the engine has no biome {biome!r}; {nearest(biome, BIOMES)}")
         self.num_envs, self.width, self.height = num_envs, width, height
-        self.arrays = allocate(num_envs, max_mobs, world_size, world_height)  # what the kernels take
-        self.state = SimpleNamespace(**views(self.arrays))  # the same memory, field by field: [N, ...]
-        self.tables = build_tables()
+        self.device = torch.device(device)
         self.script = make_script(program, conditions, starts)
         begin_in = sum({1 << BIOMES.index(biome) for biome in biomes})
         groups = ANIMAL_GROUPS if animals else 0
         self.settings = np.array([empty_frames, teleport_range, start_time % 24000, begin_in, groups], np.int64)
-        # one row more than environments: the no-op
-        self._pressed = np.zeros((num_envs + 1, NUM_BUTTONS), np.uint8)
-        self._camera = np.zeros((num_envs + 1, 2), np.float32)
-        self._reset = np.zeros(num_envs, np.uint8)
         self._assets = {}  # by (width, height)
+        self._allocate(max_mobs, world_size, world_height)
         self.set_keys(np.arange(num_envs))
+
+    def _allocate(self, max_mobs, world_size, world_height):
+        self.arrays = allocate(self.num_envs, max_mobs, world_size, world_height)  # what the kernels take
+        self.state = SimpleNamespace(**views(self.arrays))  # the same memory, field by field: [N, ...]
+        self.tables = build_tables()
+        # one row more than environments: the no-op
+        self._pressed = np.zeros((self.num_envs + 1, NUM_BUTTONS), np.uint8)
+        self._camera = np.zeros((self.num_envs + 1, 2), np.float32)
+        self._reset = np.zeros(self.num_envs, np.uint8)
 
     def set_keys(self, keys: np.ndarray, mask: np.ndarray | None = None) -> None:
         """Gives environments (all, or those of ``mask``) new random keys, int64 [N]; their next reset is episode 0."""
@@ -414,6 +440,10 @@ class VoxelEngine:
         _run("render", self.arrays, self._assets_for(width, height), n, image)
         return image[0]
 
+    def on_host(self, n: int) -> tuple[SimpleNamespace, int]:
+        """(``state`` in NumPy arrays, where in them environment ``n`` is): to look at one environment."""
+        return self.state, n
+
     @property
     def assets(self):
         """The renderer's textures and tables for this picture size."""
@@ -433,12 +463,7 @@ class VoxelEngine:
     def restore(self, snapshot: dict[str, np.ndarray]) -> None:
         """Takes the state back from ``snapshot``; raises ValueError if it is of another shape of engine."""
         arrays = {name: array for name, array in vars(self.state).items() if name != "scratch"}
-        for name, array in arrays.items():
-            if name not in snapshot:
-                raise ValueError(f"the snapshot lacks {name!r}: it was written by another version of the engine")
-            found, needed = snapshot[name], f"{array.dtype} {array.shape}"
-            if found.shape != array.shape or found.dtype != array.dtype:
-                raise ValueError(f"snapshot[{name!r}] is {found.dtype} {found.shape}, this engine needs {needed}")
+        check_snapshot(snapshot, arrays)
         for name, array in arrays.items():
             array[...] = snapshot[name]
 

@@ -1,6 +1,6 @@
 """The engine's whole state, as one NamedTuple of arrays whose leading axis is the environment.
 
-On the CPU the arrays are NumPy's; on a GPU they will be device arrays. The engine's functions are device
+On the CPU the arrays are NumPy's; on a GPU they are numba's device arrays. The engine's functions are device
 functions (jit.py) ``f(state, n, ...)`` that read and write environment ``n``; a driver calls them from a ``prange``
 loop (CPU) or a kernel (GPU). Nothing else is hidden anywhere: copying these arrays copies the engine.
 What is small is kept in records, ``state.player[n].health``: few arrays, which numba compiles six times as fast as
@@ -216,12 +216,15 @@ def views(state: State) -> dict[str, np.ndarray]:
     """Every field as an array that shares the state's memory: ``health`` [N], ``mob_position`` [N, M, 3], ..."""
     fields = {}
     for name, array in state._asdict().items():
-        if array.dtype.names is None:
-            fields[name] = array
-        else:
-            prefix = PREFIX.get(name, "")
-            fields.update({prefix + field: np.asarray(array[field]) for field in array.dtype.names})
+        fields |= array_views(name, array)
     return fields
+
+
+def array_views(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
+    """``views`` of one array of a State."""
+    if array.dtype.names is None:
+        return {name: array}
+    return {PREFIX.get(name, "") + field: np.asarray(array[field]) for field in array.dtype.names}
 
 
 def allocate(num_envs: int, max_mobs: int, world_size: int = WORLD_SIZE, world_height: int = WORLD_HEIGHT) -> State:

@@ -212,9 +212,7 @@ def generate(state, n, teleport_range, biomes):
     passes.py does the same with many threads.
     """
     size = state.voxels.shape[1]
-    seed, home, block_x, block_z = plan_world(
-        state.world[n].key, state.world[n].episode, teleport_range, biomes
-    )
+    seed, home, block_x, block_z = plan_world(state.world[n].key, state.world[n].episode, teleport_range, biomes)
     spawn_x, spawn_z = block_x & (size - 1), block_z & (size - 1)
     shape_land(state, n, seed, home, spawn_x, spawn_z)
     carve_caves(state, n, seed, spawn_x, spawn_z)
