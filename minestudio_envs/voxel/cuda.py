@@ -612,19 +612,27 @@ class CudaEngine(VoxelEngine):
             with torch.cuda.device(self.device), torch.cuda.graph(self._graphs[name]):
                 kernels()
 
+    def native(self, tensor):
+        return tensor
+
+    def tensors(self):
+        return dict(vars(self.state))
+
+    def layout(self):
+        fields = {name: tensor for name, tensor in vars(self.state).items() if name != "scratch"}
+        return {name: np.broadcast_to(_numpy_type(t).type(), t.shape) for name, t in fields.items()}
+
     def on_host(self, n):
         rows = {name: tensor[n : n + 1].cpu().numpy() for name, tensor in vars(self.state).items() if name != "scratch"}
         return SimpleNamespace(**rows), 0
 
     def snapshot(self):
-        fields = vars(self.state).items()
-        return {name: np.array(tensor.cpu()) for name, tensor in fields if name != "scratch"}
+        return {name: getattr(self.state, name).cpu().numpy().copy() for name in self.layout()}
 
     def restore(self, snapshot):
-        fields = {name: tensor for name, tensor in vars(self.state).items() if name != "scratch"}
-        check_snapshot(snapshot, {name: np.broadcast_to(_numpy_type(t).type(), t.shape) for name, t in fields.items()})
-        for name, tensor in fields.items():
-            tensor.copy_(torch.from_numpy(snapshot[name]))
+        check_snapshot(snapshot, self.layout())
+        for name in self.layout():
+            getattr(self.state, name).copy_(torch.from_numpy(snapshot[name]))
         self._stage.zero_()
 
     def _check(self, image):

@@ -440,6 +440,18 @@ class VoxelEngine:
         _run("render", self.arrays, self._assets_for(width, height), n, image)
         return image[0]
 
+    def native(self, tensor: torch.Tensor):
+        """A tensor on ``device`` as this engine takes it."""
+        return tensor.numpy()
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """``state`` as tensors that share its memory."""
+        return {name: torch.from_numpy(array) for name, array in vars(self.state).items()}
+
+    def layout(self) -> dict[str, np.ndarray]:
+        """Arrays of the shapes and dtypes that a snapshot has."""
+        return {name: array for name, array in vars(self.state).items() if name != "scratch"}
+
     def on_host(self, n: int) -> tuple[SimpleNamespace, int]:
         """(``state`` in NumPy arrays, where in them environment ``n`` is): to look at one environment."""
         return self.state, n
@@ -458,13 +470,12 @@ class VoxelEngine:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all arrays of the state, by name; with the constructor's arguments they are the whole engine."""
-        return {name: array.copy() for name, array in vars(self.state).items() if name != "scratch"}
+        return {name: array.copy() for name, array in self.layout().items()}
 
     def restore(self, snapshot: dict[str, np.ndarray]) -> None:
         """Takes the state back from ``snapshot``; raises ValueError if it is of another shape of engine."""
-        arrays = {name: array for name, array in vars(self.state).items() if name != "scratch"}
-        check_snapshot(snapshot, arrays)
-        for name, array in arrays.items():
+        check_snapshot(snapshot, self.layout())
+        for name, array in self.layout().items():
             array[...] = snapshot[name]
 
     def _take(self, pressed, camera, reset):
