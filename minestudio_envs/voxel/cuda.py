@@ -295,7 +295,7 @@ def prepare_pictures(state, assets, pictures, first, rows, columns):
     room = pictures.cuts.shape[1]
     if finder >= 0:
         for tile in range(finder, across * across, finders):
-            pictures.found[i, tile] = count_cutouts(world, assets, frame, rows, columns, tile, across, reach)
+            pictures.found[i, tile] = count_cutouts(world, assets, frame, rows, columns, tile, across, reach, room)
     cuda.syncthreads()
     if lane == 0:
         total = 0
@@ -310,17 +310,17 @@ def prepare_pictures(state, assets, pictures, first, rows, columns):
             if begin < pictures.found[i, tile]:
                 x, z = tile // across * TILE - reach, tile % across * TILE - reach
                 cuts = pictures.cuts[i, : pictures.found[i, tile]]
-                tile_cutouts(world, assets, frame, rows, columns, x, z, reach, cuts, begin, None, None)
+                tile_cutouts(world, assets, frame, rows, columns, x, z, reach, cuts, begin, cuts.shape[0], None, None)
 
 
 @on_gpu
-def count_cutouts(world, assets, frame, rows, columns, tile, across, reach):
-    """Cutouts of a tile of columns that are in view."""
+def count_cutouts(world, assets, frame, rows, columns, tile, across, reach, room):
+    """Cutouts of a tile of columns that are in view, at most ``room``."""
     x, z = tile // across * TILE - reach, tile % across * TILE - reach
     if not tile_in_view(frame, x, z, world.voxels.shape[2]):
         return 0
     cut = cuda.local.array((1, CUT_SIZE), types.float32)
-    return tile_cutouts(world, assets, frame, rows, columns, x, z, reach, cut, 0, None, None)
+    return tile_cutouts(world, assets, frame, rows, columns, x, z, reach, cut, 0, room, None, None)
 
 
 @on_gpu

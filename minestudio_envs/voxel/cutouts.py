@@ -267,10 +267,11 @@ def make_cutouts(world, assets, frame, rows, columns, cuts, image, depths):
     for tile_x in range(-reach, reach, TILE):
         for tile_z in range(-reach, reach, TILE):
             if tile_in_view(frame, tile_x, tile_z, world.voxels.shape[2]):
+                most = cuts.shape[0]
                 count = tile_cutouts(
-                    world, assets, frame, rows, columns, tile_x, tile_z, reach, cuts, count, image, depths
+                    world, assets, frame, rows, columns, tile_x, tile_z, reach, cuts, count, most, image, depths
                 )
-    return min(count, cuts.shape[0])
+    return count
 
 
 @device_function
@@ -280,8 +281,11 @@ def cutout_reach(world, frame):
 
 
 @device_function
-def tile_cutouts(world, assets, frame, rows, columns, tile_x, tile_z, reach, cuts, count, image, depths):
-    """``make_cutouts`` of a tile of columns, behind ``count`` others. Where there is no room, they are only counted."""
+def tile_cutouts(world, assets, frame, rows, columns, tile_x, tile_z, reach, cuts, count, most, image, depths):
+    """``make_cutouts`` of a tile of columns, behind ``count`` others, until there are ``most``.
+
+    Those for which there is no row in ``cuts`` are only counted.
+    """
     mask = world.height.shape[0] - 1
     for x in range(tile_x, min(tile_x + TILE, reach)):
         i = np.uint32((frame.ox + x) & mask)
@@ -294,7 +298,7 @@ def tile_cutouts(world, assets, frame, rows, columns, tile_x, tile_z, reach, cut
                     word &= word - np.uint64(1)
                     block = world.voxels[i, j, np.uint32(y)]
                     cut = cuts[min(count, cuts.shape[0] - 1)]
-                    if make_cutout(world, assets, frame, rows, columns, x, y, z, block, cut):
+                    if count < most and make_cutout(world, assets, frame, rows, columns, x, y, z, block, cut):
                         if image is not None:
                             draw_cutout(world.voxels, assets, frame, cut, image, depths)
                         else:
