@@ -100,6 +100,7 @@ class MinecraftCallback:
 
     renews_world = False  # makes a new world at every reset, whatever callbacks before it said
     environments: Sequence[int] | None = None  # for which MineStudio's hooks are called; None = all
+    waits = False  # its hooks for a batch look at values, so that a step on a GPU waits for them
 
     # HOOKS FOR A BATCH
 
@@ -740,6 +741,8 @@ class TaskCallback(MinecraftCallback):
     entries.
     """
 
+    waits = True
+
     def __init__(self, task_cfg: Sequence[Mapping[str, Any]]):
         if not task_cfg:
             raise ValueError("TaskCallback: task_cfg must be a list of tasks, at least one")
@@ -893,6 +896,8 @@ class SpeedTestCallback(MinecraftCallback):
     A frame is one environment's: a batch's step counts for all of them.
     """
 
+    waits = True  # else it would measure how long it takes to ask for a step
+
     def __init__(self, interval: int = 100):
         self.interval = _whole("SpeedTestCallback", "interval", interval, 1)
         self.num_steps, self.total_times = 0, 0.0
@@ -906,6 +911,8 @@ class SpeedTestCallback(MinecraftCallback):
     ) -> None:
         if self._begin is None:  # a reset
             return
+        if reward.is_cuda:
+            torch.cuda.synchronize()
         self.total_times += time.perf_counter() - self._begin
         self._begin = None
         self.num_steps += 1

@@ -612,6 +612,12 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
                 for i, callback in hook.copies.items() if name in hook.names else ():
                     getattr(callback, name)(self.views[i])
 
+    @property
+    def capturable(self) -> bool:
+        """Whether a CUDA graph can capture ``step``: on a GPU, where nothing waits for it, with ``copy=False``."""
+        waits = self.views or self.array != "torch" or any(hook.callback.waits for hook in self.hooks)
+        return self.device.type == "cuda" and self.sim.action_type == "agent" and not (waits or self.copy)
+
     # CALLBACKS
 
     def _hooked(self) -> bool:
