@@ -2576,8 +2576,8 @@ class Collector:
             self.ended[i, :, t] = values
 
     def play(self, filmed: bool = False) -> tuple[dict[str, torch.Tensor], tuple[torch.Tensor, ...]]:
-        """Acts once in all environments -> (the step as Fragments have it, `ended`). What the next step needs changes in
-        place: a CUDA graph goes on with the same memory."""
+        """Acts once in all environments -> (the step as Fragments have it, `ended`). What the next step needs changes
+        in place: a CUDA graph goes on with the same memory."""
         images, first, acted = self.next_obs[:, None].to(self.device), self.next_first[:, None].to(self.device), []
         for at, memory in zip(self.acting, self.memories, strict=True):
             output = self.policy(images[at], first[at], memory, inplace=True)

@@ -468,6 +468,25 @@ def device_array(data: torch.Tensor, shape: tuple[int, ...], dtype: np.dtype):
     return devicearray.DeviceNDArray(shape, strides, dtype, gpu_data=memory)
 
 
+def picture_shapes(count: int, world_size: int, parts: int, room: int) -> Pictures:
+    """(shape, dtype) of each of the Pictures' arrays, for ``room`` cutouts in a picture."""
+    size, sides = world_size // TILE, 2 * FARTHEST_CUTOUT // TILE
+    return Pictures(
+        tiles=((count, size, size), torch.uint8),
+        light_map=((count, 256, 4), torch.float32),
+        frame=((count, FRAME_SIZE), torch.float32),
+        parts=((count, parts, PART_SIZE), torch.float32),
+        cuts=((count, room, CUT_SIZE), torch.float32),
+        found=((count, sides * sides + 1), torch.int32),
+        marks=((count, 2, MARK_SIZE), torch.float32),
+        held=((count, PART_SIZE), torch.float32),
+        shift=((count,), torch.float32),
+        ops=((count, hud.MAX_OPS + 1, hud.OP_SIZE), torch.int32),
+        op_rect=((count, hud.MAX_OPS, 4), torch.float32),
+        counts=((count, 2), torch.int32),
+    )
+
+
 class CudaEngine(VoxelEngine):
     """VoxelEngine on a GPU. Actions, ``state`` and pictures are torch tensors there; NumPy arrays are taken, too.
 
@@ -516,22 +535,8 @@ class CudaEngine(VoxelEngine):
         return device_array(data, host.shape, host.dtype)
 
     def _make_pictures(self, count, room):
-        size, sides = self.arrays.voxels.shape[1] // TILE, 2 * FARTHEST_CUTOUT // TILE
         parts = getattr(most_parts, "py_func", most_parts)(self.arrays)
-        shapes = Pictures(
-            tiles=((count, size, size), torch.uint8),
-            light_map=((count, 256, 4), torch.float32),
-            frame=((count, FRAME_SIZE), torch.float32),
-            parts=((count, parts, PART_SIZE), torch.float32),
-            cuts=((count, room, CUT_SIZE), torch.float32),
-            found=((count, sides * sides + 1), torch.int32),
-            marks=((count, 2, MARK_SIZE), torch.float32),
-            held=((count, PART_SIZE), torch.float32),
-            shift=((count,), torch.float32),
-            ops=((count, hud.MAX_OPS + 1, hud.OP_SIZE), torch.int32),
-            op_rect=((count, hud.MAX_OPS, 4), torch.float32),
-            counts=((count, 2), torch.int32),
-        )
+        shapes = picture_shapes(count, self.arrays.voxels.shape[1], parts, room)
         return Pictures(*(_shared(self._zeros(*shape, dtype=dtype)) for shape, dtype in shapes))
 
     def _assets_for(self, width, height):

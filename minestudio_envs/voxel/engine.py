@@ -69,6 +69,7 @@ DRAWING = (  # modules that the tick does not depend on
     *("renderer", "view", "block_rays", "cutouts", "parts", "marks", "textures", "sprites", "shapes", "hud", "models"),
 )
 PLAIN = ("commands", "errors")  # without anything that is compiled
+ON_GPU = ("cuda", "passes")
 DAYLIGHT_CYCLE, WEATHER_CYCLE = GAMERULE_ID["doDaylightCycle"], GAMERULE_ID["doWeatherCycle"]
 WORLD_SIZES = tuple(NOISE_TILE << i for i in range((1024 // NOISE_TILE).bit_length()))
 WORLD_HEIGHTS = (64, 128, 256)  # whole words of `cutouts`, and y fits into 8 bits
@@ -80,7 +81,8 @@ HOLD = 2  # leave it as it is
 EXECUTE = 3  # run the program and no tick
 GO_ON = 4  # a new episode in the old world
 # Taken at import: what is compiled later is the source as it was then.
-TICK_FINGERPRINT, RENDER_FINGERPRINT = source_fingerprint((*DRAWING, *PLAIN)), source_fingerprint(PLAIN)
+TICK_FINGERPRINT = source_fingerprint((*DRAWING, *PLAIN, *ON_GPU))
+RENDER_FINGERPRINT = source_fingerprint((*PLAIN, *ON_GPU))
 COMPILE_SECONDS = {"tick": 65, "render": 25}  # of the kernels, on one 2.6 GHz core
 
 

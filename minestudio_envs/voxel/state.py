@@ -227,6 +227,25 @@ def array_views(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
     return {PREFIX.get(name, "") + field: np.asarray(array[field]) for field in array.dtype.names}
 
 
+def without_remains(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """``views``, or a snapshot, with zeros for what means nothing: free slots, and what a closed screen or an end to
+    digging left behind. What is in those depends on what was there before, whatever the episode."""
+    used = {
+        "mob_": fields["mob_kind"] > 0,
+        "arrow_": fields["arrow_ticks"] > 0,
+        "drop_": fields["drop_item"] > 0,
+        "cursor": fields["gui_open"] > 0,
+        "dig_block": fields["dig_progress"] > 0,
+    }
+    kept = {}
+    for name, array in fields.items():
+        mask = next((mask for prefix, mask in used.items() if name.startswith(prefix)), None)
+        if mask is not None and array.shape[: mask.ndim] == mask.shape:
+            array = np.where(mask.reshape(mask.shape + (1,) * (array.ndim - mask.ndim)), array, 0)
+        kept[name] = array
+    return kept
+
+
 def allocate(num_envs: int, max_mobs: int, world_size: int = WORLD_SIZE, world_height: int = WORLD_HEIGHT) -> State:
     """A State of zeros for ``num_envs`` environments with room for ``max_mobs`` mobs each.
 
