@@ -88,7 +88,7 @@ def compare_engines(args: Args) -> bool:
     print(f"{n} environments, {args.steps} steps, {time.perf_counter() - seconds:.0f} s")
     print(f"state: the same throughout in {int(agreed.sum())} of {n} environments")
     print(
-        f"pictures: {100 * pixels:.4f} % of the pixels within one grey level; worst picture {100 * np.min(near):.3f} %"
+        f"pictures: {100 * pixels:.4f} % of the pixels within one grey level, of the worst {100 * np.min(near):.3f} %"
     )
     return bool(agreed.all()) and pixels >= 0.999
 
