@@ -4,6 +4,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -246,9 +247,8 @@ def sun_brightness(time_of_day: int, weather: int) -> float:
     return light * (1 - 5 / 16) ** ((weather > 0) + (weather == WEATHERS.index("thunder"))) * 0.8 + 0.2
 
 
-def location_stats(batch: "MinecraftVectorSim", i: int) -> dict[str, Any]:
-    """MineStudio's ``location_stats``; light and sky at the eyes."""
-    state = batch.engine.state
+def location_stats(state: SimpleNamespace, i: int) -> dict[str, Any]:
+    """MineStudio's ``location_stats`` of row ``i`` of an engine's state; light and sky at the eyes."""
     x, y, z = (float(v) for v in state.position[i])
     mask = state.voxels.shape[1] - 1
     bx, bz = math.floor(x), math.floor(z)
@@ -278,7 +278,7 @@ def location_stats(batch: "MinecraftVectorSim", i: int) -> dict[str, Any]:
 
 def describe(batch: "MinecraftVectorSim", i: int) -> dict[str, Any]:
     """MineStudio's info of environment ``i``, as plain picklable values; the picture apart."""
-    state = batch.engine.state
+    state, i = batch.engine.on_host(i)
     x, y, z = (float(v) for v in state.position[i])
     slots = [
         {"type": ITEMS[item] if item else "none", "quantity": int(count)}
@@ -311,7 +311,7 @@ def describe(batch: "MinecraftVectorSim", i: int) -> dict[str, Any]:
         "player_pos": {"x": x, "y": y, "z": z, "yaw": float(state.yaw[i]), "pitch": float(state.pitch[i])},
         "is_gui_open": gui_open,
         "isGuiOpen": gui_open,
-        "location_stats": location_stats(batch, i),
+        "location_stats": location_stats(state, i),
         "health": float(state.health[i]),
         "food_level": int(state.food[i]),
         "time_of_day": int(state.time_of_day[i]),
@@ -338,7 +338,7 @@ def list_voxels(ids: list, box: tuple[int, ...]) -> list[dict[str, Any]]:
 
 def mobs_around(batch: "MinecraftVectorSim", i: int, box: tuple[int, ...]) -> list[dict[str, Any]]:
     """The living mobs of a box around the player, with coordinates relative to the player's feet."""
-    state, found = batch.engine.state, []
+    (state, i), found = batch.engine.on_host(i), []
     x0, x1, y0, y1, z0, z1 = box
     for m in np.flatnonzero((state.mob_kind[i] != 0) & (state.mob_health[i] > 0)):
         x, y, z = (float(v) for v in state.mob_position[i, m] - state.position[i])

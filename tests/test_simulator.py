@@ -317,7 +317,7 @@ def test_inventory_argument_and_commands_fill_the_slots():
         (lambda: minestudio_envs.make_vec(small_sim, 0), ValueError, "num_envs=0"),
         (lambda: minestudio_envs.make_vec(small_sim, 1, engine="real"), ValueError, "engine='real'"),
         (lambda: minestudio_envs.make_vec(small_sim, 1, array="jax"), ValueError, "array='jax'"),
-        (lambda: minestudio_envs.make_vec(small_sim, 1, device="cuda"), ValueError, "device='cuda'"),
+        (lambda: minestudio_envs.make_vec(small_sim, 1, device="mps"), ValueError, "device='mps'"),
         (lambda: minestudio_envs.make_vec(lambda: None, 1), TypeError, "env_generator"),
         (lambda: small_sim().step(NOOP), gym.error.ResetNeeded, "reset"),
         (lambda: minestudio_envs.make_vec(small_sim, 1).step(NOOP), gym.error.ResetNeeded, "reset"),

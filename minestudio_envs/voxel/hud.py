@@ -278,7 +278,7 @@ def make_ops(state, assets, n, ops):
 
 
 @device_function
-def _rounded(r, g, b):
+def rounded(r, g, b):
     half = np.float32(0.5)
     return np.floor(r + half), np.floor(g + half), np.floor(b + half)
 
@@ -318,17 +318,17 @@ def op_pixel(assets, ops, op, row, column, rows, columns, r, g, b):
     """One op, other than a patch, over a pixel's colour -> (r, g, b)."""
     one = np.float32(1)
     if ops[op, 0] == OP_PICTURE:
-        return _rounded(*picture_pixel(assets, ops[op, 1], ops[op, 2], ops[op, 3], row, column, rows, columns, r, g, b))
+        return rounded(*picture_pixel(assets, ops[op, 1], ops[op, 2], ops[op, 3], row, column, rows, columns, r, g, b))
     if ops[op, 0] == OP_RECTANGLE:
         scale_x, scale_y = np.float32(WINDOW_WIDTH) / np.float32(columns), np.float32(WINDOW_HEIGHT) / np.float32(rows)
         k = _overlap(column, scale_x, ops[op, 2], ops[op, 4]) * _overlap(row, scale_y, ops[op, 3], ops[op, 5])
         red, green, blue = ops[op, 1] & 255, (ops[op, 1] >> 8) & 255, ops[op, 1] >> 16
         rest = one - k
-        return _rounded(
+        return rounded(
             r * rest + np.float32(red) * k, g * rest + np.float32(green) * k, b * rest + np.float32(blue) * k
         )
     k, dark = np.float32(0.28), np.float32(16 * 0.72)  # dimmed
-    return _rounded(r * k + dark, g * k + dark, b * k + dark)
+    return rounded(r * k + dark, g * k + dark, b * k + dark)
 
 
 @device_function
@@ -337,13 +337,13 @@ def blend(assets, pixel, invert, r, g, b):
     alpha = np.float32(assets.patch_pixels[pixel, 3]) * np.float32(1 / 255)
     if invert:
         white = np.float32(255)
-        return _rounded(
+        return rounded(
             r + (white - r - r) * alpha,
             g + (white - g - g) * alpha,
             b + (white - b - b) * alpha,
         )
     rest = np.float32(1) - alpha
-    return _rounded(
+    return rounded(
         r * rest + np.float32(assets.patch_pixels[pixel, 0]),
         g * rest + np.float32(assets.patch_pixels[pixel, 1]),
         b * rest + np.float32(assets.patch_pixels[pixel, 2]),
@@ -362,21 +362,35 @@ def _span(first, size, window, pixels):
 def overlay_pixel(assets, ops, row, column, rows, columns, r, g, b):
     """All ops over one pixel's colour -> (r, g, b)."""
     for op in range(ops[MAX_OPS, 0]):
-        kind = ops[op, 0]
-        if kind == OP_PATCH or kind == OP_INVERT:
-            patch = ops[op, 1]
-            i, j = row - assets.patch_rect[patch, 0], column - assets.patch_rect[patch, 1]
-            if 0 <= i < assets.patch_rect[patch, 2] and 0 <= j < assets.patch_rect[patch, 3]:
-                pixel = assets.patch_rect[patch, 4] + i * assets.patch_rect[patch, 3] + j
-                r, g, b = blend(assets, pixel, kind == OP_INVERT, r, g, b)
-            continue
-        if kind != OP_DIM:
-            top, bottom = _span(ops[op, 3], ops[op, 5], WINDOW_HEIGHT, rows)
-            left, right = _span(ops[op, 2], ops[op, 4], WINDOW_WIDTH, columns)
-            if not (top <= row < bottom and left <= column < right):
-                continue
-        r, g, b = op_pixel(assets, ops, op, row, column, rows, columns, r, g, b)
+        top, bottom, left, right = op_bounds(assets, ops, op, rows, columns)
+        if top <= row < bottom and left <= column < right:
+            r, g, b = overlay_op(assets, ops, op, row, column, rows, columns, r, g, b)
     return r, g, b
+
+
+@device_function
+def op_bounds(assets, ops, op, rows, columns):
+    """The pixels that an op changes: rows from, to, columns from, to."""
+    kind, patch = ops[op, 0], ops[op, 1]
+    if kind == OP_PATCH or kind == OP_INVERT:
+        top, left = assets.patch_rect[patch, 0], assets.patch_rect[patch, 1]
+        return top, top + assets.patch_rect[patch, 2], left, left + assets.patch_rect[patch, 3]
+    if kind == OP_DIM:
+        return 0, rows, 0, columns
+    top, bottom = _span(ops[op, 3], ops[op, 5], WINDOW_HEIGHT, rows)
+    left, right = _span(ops[op, 2], ops[op, 4], WINDOW_WIDTH, columns)
+    return top, bottom, left, right
+
+
+@device_function
+def overlay_op(assets, ops, op, row, column, rows, columns, r, g, b):
+    """An op over the colour of one of its pixels -> (r, g, b)."""
+    kind, patch = ops[op, 0], ops[op, 1]
+    if kind == OP_PATCH or kind == OP_INVERT:
+        i, j = row - assets.patch_rect[patch, 0], column - assets.patch_rect[patch, 1]
+        pixel = assets.patch_rect[patch, 4] + i * assets.patch_rect[patch, 3] + j
+        return blend(assets, pixel, kind == OP_INVERT, r, g, b)
+    return op_pixel(assets, ops, op, row, column, rows, columns, r, g, b)
 
 
 @device_function

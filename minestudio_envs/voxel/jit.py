@@ -12,6 +12,7 @@ from numba import config, njit, types
 
 OPTIONS = {"_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True}
 NARROW = dict.fromkeys((types.uint8, types.int8, types.uint16, types.int16, types.int32), types.int64)
+DEVICE_FUNCTIONS = []  # all of them, for cuda.py
 
 
 def device_function(function=None, *, nrt=False, forceinline=False):
@@ -25,10 +26,11 @@ def device_function(function=None, *, nrt=False, forceinline=False):
     dispatcher = njit(**OPTIONS | {"_nrt": nrt}, no_cpython_wrapper=True, forceinline=forceinline)(function)
     if config.DISABLE_JIT:
         return dispatcher
+    DEVICE_FUNCTIONS.append(dispatcher)
     resolve = dispatcher.get_call_template
 
     def get_call_template(args, kws):
-        return resolve(tuple(map(_general, args)), {name: _general(kind) for name, kind in kws.items()})
+        return resolve(tuple(map(general, args)), {name: general(kind) for name, kind in kws.items()})
 
     def refuse(*_, **__):
         raise TypeError(f"{function.__name__} can be called by kernels only; .py_func is the Python function")
@@ -44,7 +46,8 @@ def python_function(function):
     return getattr(function, "py_func", function)
 
 
-def _general(kind):
+def general(kind):
+    """The type that one version of a function serves in place of ``kind``."""
     kind = types.unliteral(kind)
     return NARROW.get(kind, kind)
 
