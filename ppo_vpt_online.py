@@ -40,7 +40,7 @@ import minestudio_envs
 from minestudio_envs.minecraft import MinecraftError
 from minestudio_envs.training.checkpoints import CheckpointError, find_checkpoint
 from minestudio_envs.training.fragment_store import FragmentStore, FragmentStoreError
-from minestudio_envs.training.hardware import keep_freed_memory, use_bfloat16
+from minestudio_envs.training.hardware import engine_device, keep_freed_memory, use_bfloat16
 from minestudio_envs.training.metrics import off_policy_metrics, weights_digest
 from minestudio_envs.training.replay import Chunk, Replay
 from minestudio_envs.training.resume import load_trainer, save_trainer
@@ -796,9 +796,9 @@ class Collector:
 
     def __init__(self, args: Any, policy: VPTPolicy, reference: VPTPolicy | None, envs: Any, device: torch.device):
         self.args, self.policy, self.reference, self.envs, self.device = args, policy, reference, envs, device
-        self.autocast = torch.autocast(
-            device.type, torch.bfloat16, enabled=use_bfloat16(args.dtype, device, policy.net_args["hidsize"])
-        )
+        self.bfloat16 = use_bfloat16(args.dtype, device, policy.net_args["hidsize"])
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16)
+        self.env_device = getattr(envs, "device", torch.device("cpu"))
         self.action_rng = torch.Generator(device).manual_seed(args.seed)
         self.version = 0  # of the weights
         self.global_step = 0  # environment steps, resets not counted
@@ -813,13 +813,16 @@ class Collector:
         memories = lambda parts: [policy.initial_memory(at.stop - at.start) for at in parts]  # noqa: E731
         self.memories, self.reference_memories = memories(self.acting), memories(self.watching)
         self.next_obs = envs.reset(seed=args.seed)[0]["image"]
-        self.next_first = torch.ones(n, dtype=torch.bool)
-        self.next_done = torch.zeros(n, dtype=torch.bool)
-        self.last_reward = torch.zeros(n)
+        self.next_first = torch.ones(n, dtype=torch.bool, device=self.env_device)
+        self.next_done = torch.zeros(n, dtype=torch.bool, device=self.env_device)
+        self.last_reward = torch.zeros(n, device=self.env_device)
         self.steps = args.fragment_length * args.fragments_per_chunk
         self.t = 0  # steps that the chunks in progress have
         self.chunks = Fragments.empty(n, self.steps, policy.net_args, reference is not None, device)
-        self.ended = torch.zeros(3, n, self.steps)  # of episodes, where they ended: 1, return, length
+        self.ended = torch.zeros(3, n, self.steps, device=self.env_device)  # of episodes: 1 at the end, return, length
+        # Where policy and simulator share a GPU, a step of both is one CUDA graph.
+        self.capturable = device.type == "cuda" and getattr(envs, "capturable", False)
+        self.steps_to_warm_up, self.graph, self.played = 3, None, {}
 
     @torch.no_grad()
     def collect(self) -> Fragments | None:
@@ -858,28 +861,52 @@ class Collector:
 
     def step(self, chunks: Fragments, t: int) -> None:
         """Acts once in all environments and writes step `t`."""
-        now = slice(t, t + 1)
         chunks.images[:, t], chunks.first[:, t] = self.next_obs, self.next_first
-        for at, memory in zip(self.acting, self.memories, strict=True):
-            output = self.policy(chunks.images[at, now], chunks.first[at, now], memory, inplace=True)
-            buttons, camera = sample_actions(output, self.action_rng)
-            chunks.buttons[at, now], chunks.camera[at, now] = buttons, camera
-            chunks.logprobs[at, now] = log_prob(output, buttons, camera)
-            chunks.values[at, now] = self.policy.denormalize(output.vpred)
-        buttons, camera = chunks.buttons[:, t], chunks.camera[:, t]
-        if self.video is not None and self.video.active and self.video.wants(bool(self.next_first[0])):
-            self.video.step(float(chunks.values[0, t]), int(buttons[0]), int(camera[0]), float(self.last_reward[0]))
+        filmed = self.video is not None and self.video.active
+        step, ended = self.replay() if self.capturable and not filmed else self.play(filmed)
+        for name, values in step.items():
+            getattr(chunks, name)[:, t] = values
+        for i, values in enumerate(ended):
+            self.ended[i, :, t] = values
 
-        obs, rewards, terminated, truncated, infos = self.envs.step({"buttons": buttons.cpu(), "camera": camera.cpu()})
+    def play(self, filmed: bool = False) -> tuple[dict[str, torch.Tensor], tuple[torch.Tensor, ...]]:
+        """Acts once in all environments -> (the step as Fragments have it, `ended`). What the next step needs changes
+        in place: a CUDA graph goes on with the same memory."""
+        images, first, acted = self.next_obs[:, None].to(self.device), self.next_first[:, None].to(self.device), []
+        for at, memory in zip(self.acting, self.memories, strict=True):
+            output = self.policy(images[at], first[at], memory, inplace=True)
+            buttons, camera = sample_actions(output, self.action_rng)
+            acted.append((buttons, camera, log_prob(output, buttons, camera), self.policy.denormalize(output.vpred)))
+        buttons, camera, logprobs, values = (torch.cat(parts)[:, 0] for parts in zip(*acted, strict=True))
+        if filmed and self.video.wants(bool(self.next_first[0])):
+            self.video.step(float(values[0]), int(buttons[0]), int(camera[0]), float(self.last_reward[0]))
+
+        actions = {"buttons": buttons.to(self.env_device), "camera": camera.to(self.env_device)}
+        obs, rewards, terminated, truncated, infos = self.envs.step(actions)
         # The step after an episode's end only resets (Gymnasium's NEXT_STEP): its action taught nothing.
-        chunks.valid[:, t] = ~self.next_done
-        chunks.rewards[:, t] = rewards
-        chunks.terminated[:, t] = terminated
-        chunks.truncated[:, t] = truncated
-        self.last_reward, self.next_obs = rewards, obs["image"]
-        self.next_first, self.next_done = self.next_done, terminated | truncated
-        for i, value in enumerate((infos["_episode"], infos["episode"]["r"], infos["episode"]["l"])):
-            self.ended[i, :, t] = value
+        step = {"buttons": buttons, "camera": camera, "logprobs": logprobs, "values": values, "valid": ~self.next_done}
+        step |= {"rewards": rewards, "terminated": terminated, "truncated": truncated}
+        self.next_obs = obs["image"]
+        self.last_reward.copy_(rewards)
+        self.next_first.copy_(self.next_done)
+        self.next_done.copy_(terminated | truncated)
+        return step, (infos["_episode"], infos["episode"]["r"], infos["episode"]["l"])
+
+    def replay(self) -> tuple[dict[str, torch.Tensor], tuple[torch.Tensor, ...]]:
+        """`play` as one CUDA graph, which nothing waits for."""
+        if self.steps_to_warm_up:
+            self.steps_to_warm_up -= 1
+            return self.play()
+        if self.graph is None:
+            logger.info("policy and simulator step as one CUDA graph")
+            self.graph = torch.cuda.CUDAGraph()
+            self.graph.register_generator_state(self.action_rng)
+            # Without autocast's copies of the weights, which would not be those of later steps.
+            autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16, cache_enabled=False)
+            with autocast, torch.cuda.graph(self.graph):
+                self.played = self.play()
+        self.graph.replay()
+        return self.played
 
     def finish(self, chunks: Fragments, parts: Iterable[tuple[int, slice]], ended: torch.Tensor) -> None:
         """Full chunks: the reference policy sees the same steps, with memories of its own carried from chunk to chunk;
@@ -1423,11 +1450,12 @@ def make_trainer(args: Args, policy: VPTPolicy, run_path: Path, trainer_class: t
     auto = "cuda" if torch.cuda.is_available() else "cpu"
     height, width, _ = policy.net_args["img_shape"]  # the policy says at which size it sees
     # Staggered episodes do not all end at once.
-    looks = {"obs_size": (width, height), "copy": False, "stagger": True}
+    device = torch.device(auto if args.device == "auto" else args.device)
+    looks = {"obs_size": (width, height), "copy": False, "stagger": True, "device": engine_device(args.engine, device)}
     if args.engine == "minecraft":
         looks |= {"minestudio_python": args.minestudio_python, "restart_interval": args.restart_interval}
     envs = minestudio_envs.make_vec(env_generator, args.num_envs, engine=args.engine, seed=args.seed, **looks)
-    return trainer_class(args, policy, envs, run_path, torch.device(auto if args.device == "auto" else args.device))
+    return trainer_class(args, policy, envs, run_path, device)
 
 
 def main(args: Args) -> Path:

@@ -41,7 +41,7 @@ def make_vec(
             With engine "minecraft" it may return minestudio's own, and may be ``"package.module:function"``.
         num_envs: batch size.
         engine: ``"voxel"``, the embedded simulator, or ``"minecraft"``, the real game through minestudio.
-        device: where the engine runs.
+        device: where the engine runs and its tensors are, "cpu" or "cuda".
         seed: of everything random; environment i is the same for every batch size.
         array: ``"torch"`` tensors or ``"numpy"`` arrays.
         copy: False hands out the engine's own image buffer, which the next step overwrites.

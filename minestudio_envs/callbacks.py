@@ -22,6 +22,7 @@ Hooks run in list order. Unlike MineStudio's, rewards of several callbacks add u
 truncation, and everything random depends on the seed, the environment and the episode only.
 """
 
+import functools
 import json
 import re
 import string
@@ -43,7 +44,7 @@ from minestudio_envs.voxel import program as rows
 from minestudio_envs.voxel.biomes import BIOMES
 from minestudio_envs.voxel.blocks import BLOCK_NAME, NAMED_BLOCK
 from minestudio_envs.voxel.errors import nearest
-from minestudio_envs.voxel.items import DURABILITY, INVENTORY_SLOTS, ITEM_ID, STACK_SIZE
+from minestudio_envs.voxel.items import DURABILITY, INVENTORY_SLOTS, ITEM_ID, MAIN_SLOTS, STACK_SIZE
 from minestudio_envs.voxel.state import CUSTOM_ID, MOB_ID, WEATHERS
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class MinecraftCallback:
 
     renews_world = False  # makes a new world at every reset, whatever callbacks before it said
     environments: Sequence[int] | None = None  # for which MineStudio's hooks are called; None = all
+    waits = False  # its hooks for a batch look at values, so that a step on a GPU waits for them
 
     # HOOKS FOR A BATCH
 
@@ -204,7 +206,7 @@ def own_hooks(callback: MinecraftCallback) -> frozenset[str]:
 def _index(value: Any, index: int, active: bool = True) -> Any:
     if isinstance(value, dict):
         return {key: _index(entry, index, active) for key, entry in value.items()}
-    one = value[index].numpy().copy()
+    one = value[index].cpu().numpy().copy()
     return one if active else np.zeros_like(one)
 
 
@@ -343,15 +345,19 @@ class RewardsCallback(MinecraftCallback):
 
     def _count(self, batch: "MinecraftVectorSim", event: str, ids: torch.Tensor) -> torch.Tensor:
         if event == "craft_item":
-            return torch.zeros(batch.num_envs, dtype=torch.int64)
+            return torch.zeros(batch.num_envs, dtype=torch.int64, device=batch.device)
         return batch.state[event][:, ids].sum(1)
 
     def after_batch_step(
         self, batch: "MinecraftVectorSim", reward: torch.Tensor, terminated: torch.Tensor, truncated: torch.Tensor
     ) -> None:
+        self._ids = [ids.to(batch.device) for ids in self._ids]
         counts = [
             self._count(batch, entry["event"], ids) for entry, ids in zip(self.reward_cfg, self._ids, strict=True)
         ]
+        if self._before and self._before[0].device != reward.device:  # of a checkpoint
+            self._before = [before.to(reward.device) for before in self._before]
+            self._paid = {identity: paid.to(reward.device) for identity, paid in self._paid.items()}
         if not self._before:
             self._before = [count.clone() for count in counts]
             self._paid = {entry["identity"]: torch.zeros_like(counts[0]) for entry in self.reward_cfg}
@@ -366,7 +372,8 @@ class RewardsCallback(MinecraftCallback):
             before.copy_(count)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"before": [x.clone() for x in self._before], "paid": {k: x.clone() for k, x in self._paid.items()}}
+        paid = {identity: x.cpu().clone() for identity, x in self._paid.items()}
+        return {"before": [x.cpu().clone() for x in self._before], "paid": paid}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if len(state["before"]) not in (0, len(self.reward_cfg)):
@@ -590,7 +597,7 @@ class InitInventoryCallback(MinecraftCallback):
                 known = nearest(distraction_level, DISTRACTION_LEVELS)
                 raise ValueError(f"{where}: unknown distraction_level {distraction_level!r}; {known}")
             distraction_level = DISTRACTION_LEVELS[distraction_level]
-        self.distraction_level = [_whole(where, "distraction_level", n, 0, 36) for n in distraction_level]
+        self.distraction_level = [_whole(where, "distraction_level", n, 0, MAIN_SLOTS) for n in distraction_level]
         if not self.distraction_level:
             raise ValueError(f"{where}: distraction_level must be a list of numbers, at least one")
         self.init_inventory, taken = [], set()
@@ -610,14 +617,14 @@ class InitInventoryCallback(MinecraftCallback):
             quantity_bounds(entry["quantity"], int(STACK_SIZE[ITEM_ID[name]]))
             self.init_inventory.append({**entry, "slot": slot, "type": name})
         wanted = sum(entry["slot"] == "random" for entry in self.init_inventory)
-        free = 36 - sum(slot < 36 for slot in taken)
+        free = MAIN_SLOTS - sum(slot < MAIN_SLOTS for slot in taken)
         if wanted > free:
             raise ValueError(f"{where}: {wanted} random slots of which {free} are free")
 
     def configure(self, setup: "EngineSetup") -> None:
         stream = setup.streams(512)
         taken = {entry["slot"] for entry in self.init_inventory}
-        free = sum(1 << slot for slot in range(36) if slot not in taken)
+        free = sum(1 << slot for slot in range(MAIN_SLOTS) if slot not in taken)
         drawn = 0
         for entry in sorted(self.init_inventory, key=lambda entry: entry["slot"] == "random"):
             item = ITEM_ID[entry["type"]]
@@ -708,8 +715,8 @@ class PrevActionCallback(MinecraftCallback):
 
     def observations(self, batch: "MinecraftVectorSim") -> dict[str, Any]:
         if self._pressed is None:
-            self._pressed = torch.zeros(batch.num_envs, len(BUTTONS), dtype=torch.int64)
-            self._degrees = torch.zeros(batch.num_envs, 2)
+            self._pressed = torch.zeros(batch.num_envs, len(BUTTONS), dtype=torch.int64, device=batch.device)
+            self._degrees = torch.zeros(batch.num_envs, 2, device=batch.device)
         playing = ~batch.began[:, None]
         pressed, degrees = self._pressed * playing, self._degrees * playing
         return {"env_prev_action": {**{name: pressed[:, i] for i, name in enumerate(BUTTONS)}, "camera": degrees}}
@@ -733,6 +740,8 @@ class TaskCallback(MinecraftCallback):
     the entry's number, int64 [N] (a second TaskCallback's follow the first's), and ``infos["task"]`` the list of N
     entries.
     """
+
+    waits = True
 
     def __init__(self, task_cfg: Sequence[Mapping[str, Any]]):
         if not task_cfg:
@@ -834,9 +843,15 @@ class GateRewardsCallback(MinecraftCallback):
         setup.needs_voxels = "GateRewardsCallback"
         self._before: torch.Tensor | None = None
 
+    @staticmethod
+    @functools.cache
+    def _ids(device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+        """Of obsidian; made once, because making it would wait for a GPU."""
+        return torch.tensor(GateRewardsCallback._OBSIDIAN, device=device, dtype=dtype)
+
     def potential(self, voxels: torch.Tensor) -> torch.Tensor:
         """float32 [N] from block ids [N, X, Y, Z]."""
-        solid = torch.isin(voxels, torch.tensor(self._OBSIDIAN, dtype=voxels.dtype)).float()
+        solid = torch.isin(voxels, self._ids(voxels.device, voxels.dtype)).float()
         padded = torch.nn.functional.pad(solid, (0, 3, 0, 4, 0, 3))
         _, x, y, z = solid.shape
 
@@ -846,7 +861,7 @@ class GateRewardsCallback(MinecraftCallback):
                 for w, h in offsets
             )
 
-        best = torch.zeros(len(voxels))
+        best = torch.zeros(len(voxels), device=voxels.device)
         for along_x in (False, True):
             frame, inside = count(self.FRAME, along_x), count(self.INSIDE, along_x)
             worth = frame + (frame - 12).clamp(min=0) - inside - 0.1 * solid.sum((1, 2, 3))[:, None, None, None]
@@ -858,12 +873,12 @@ class GateRewardsCallback(MinecraftCallback):
         self, batch: "MinecraftVectorSim", reward: torch.Tensor, terminated: torch.Tensor, truncated: torch.Tensor
     ) -> None:
         now = self.potential(batch.voxels())
-        before = now if self._before is None else self._before
-        reward += torch.where(batch.began, 0.0, now - before)
-        self._before = now
+        self._before = (now if self._before is None else self._before).to(now.device, copy=self._before is None)
+        reward += torch.where(batch.began, 0.0, now - self._before)
+        self._before.copy_(now)
 
     def state_dict(self) -> dict[str, Any]:
-        return {} if self._before is None else {"before": self._before.clone()}
+        return {} if self._before is None else {"before": self._before.cpu().clone()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._before = state["before"].clone() if "before" in state else None
@@ -881,6 +896,8 @@ class SpeedTestCallback(MinecraftCallback):
     A frame is one environment's: a batch's step counts for all of them.
     """
 
+    waits = True  # else it would measure how long it takes to ask for a step
+
     def __init__(self, interval: int = 100):
         self.interval = _whole("SpeedTestCallback", "interval", interval, 1)
         self.num_steps, self.total_times = 0, 0.0
@@ -894,6 +911,8 @@ class SpeedTestCallback(MinecraftCallback):
     ) -> None:
         if self._begin is None:  # a reset
             return
+        if reward.is_cuda:
+            torch.cuda.synchronize()
         self.total_times += time.perf_counter() - self._begin
         self._begin = None
         self.num_steps += 1

@@ -99,7 +99,7 @@ class EngineSetup:
 
         Of several the last one holds, but those with a seed come after all others.
         """
-        row = [0] * 7
+        row = [0] * program.START_COLUMNS
         row[program.START_CONDITION], row[program.START_RANGE], row[program.START_TIME] = (
             self.condition,
             reach,
@@ -160,9 +160,9 @@ class EngineSetup:
 
     @property
     def starts(self) -> np.ndarray:
-        """int64 [S, 7]."""
+        """int64 [S, START_COLUMNS]."""
         rows = [row for _, row in sorted(self._starts, key=lambda start: start[0])]
-        return np.array(rows, np.int64).reshape(-1, 7)
+        return np.array(rows, np.int64).reshape(-1, program.START_COLUMNS)
 
 
 class MinecraftSim(gym.Env, SimView):
@@ -392,6 +392,11 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
 
     Callbacks with MineStudio's own hooks (``after_step``, ...) are called for each environment, with a ``sim`` that
     shows that one: slower, because the rest of a step works on all at once.
+
+    With ``device="cuda"`` engine and tensors are on the GPU, actions too if they are not to be copied there, and a step
+    does not wait for it, so that a CUDA graph can capture steps (then ``episode["t"]`` stands still). What does wait:
+    MineStudio's own hooks, actions of ``action_type="env"``, TaskCallback's infos, ``array="numpy"``, reset, render.
+    Values are not checked there: indices beyond the actions make torch stop the process's GPU work with an assertion.
     """
 
     metadata: ClassVar = MinecraftSim.metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP}
@@ -414,8 +419,6 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             raise ValueError(f"num_envs={num_envs} must be at least 1")
         if array not in ("torch", "numpy"):
             raise ValueError(f"array={array!r}; {nearest(array, ('torch', 'numpy'))}")
-        if torch.device(device).type != "cpu":
-            raise ValueError(f"device={device!r}: the voxel engine runs on the CPU only so far; use device='cpu'")
         # Callbacks count, each batch for itself; but a single sim's with MineStudio's hooks stay its own.
         kept = {id(callback): callback for callback in members(sim.callbacks) if alone and own_hooks(callback)}
         self.callbacks = deepcopy(sim.callbacks, kept)
@@ -462,26 +465,29 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             biomes=setup.biomes or ("plains",),
             world_size=sim.world_size,
             world_height=sim.world_height,
+            device=device,
         )
+        self.device = self.engine.device
         # The engine's arrays as tensors, without a copy: callbacks read them by name.
-        self.state = {name: torch.from_numpy(array) for name, array in vars(self.engine.state).items()}
-        self._image = torch.zeros(num_envs, height, width, 3, dtype=torch.uint8)
-        self.began = torch.zeros(num_envs, dtype=torch.bool)  # this step was a reset
-        self.began_next = torch.zeros(num_envs, dtype=torch.bool)  # the next step will be one
-        self.elapsed = torch.zeros(num_envs, dtype=torch.int64)  # steps, counted against the time limit
-        self.episode_return = torch.zeros(num_envs, dtype=torch.float32)
-        self.episode_length = torch.zeros(num_envs, dtype=torch.int64)
-        self._episode_start = torch.zeros(num_envs, dtype=torch.float64)
-        self._shortened = torch.zeros(num_envs, dtype=torch.bool)  # a staggered first episode: no statistics of it
+        self.state = self.engine.tensors()
+        # Changed in place only: a CUDA graph of a step goes on with the same memory.
+        self._image = self._zeros(num_envs, height, width, 3, dtype=torch.uint8)
+        self.began = self._zeros(num_envs, dtype=torch.bool)  # this step was a reset
+        self.began_next = self._zeros(num_envs, dtype=torch.bool)  # the next step will be one
+        self.elapsed = self._zeros(num_envs, dtype=torch.int64)  # steps, counted against the time limit
+        self.episode_return = self._zeros(num_envs)
+        self.episode_length = self._zeros(num_envs, dtype=torch.int64)
+        self._episode_start = self._zeros(num_envs, dtype=torch.float64)
+        self._shortened = self._zeros(num_envs, dtype=torch.bool)  # a staggered first episode: no statistics of it
         self._ready = False
         self._resetting = False  # within reset()
 
         self._conditions, self._limits, self._box = setup.conditions, setup.limits, setup.voxels
-        self._holds = torch.zeros(len(setup.conditions), num_envs, dtype=torch.bool)
+        self._holds = self._zeros(len(setup.conditions), num_envs, dtype=torch.bool)
         self._added: dict[str, Any] = {}  # observations of callbacks
         self._voxels: torch.Tensor | None = None  # of this step
         self._boxes: dict[int, dict[str, tuple[int, ...]]] = {}  # asked for by this step's actions
-        self._everyone = torch.arange(num_envs)
+        self._everyone = torch.arange(num_envs, device=self.device)
         self._idle = np.zeros((num_envs, len(actions.BUTTONS)), np.uint8), np.zeros((num_envs, 2), np.float32)
         self._alone = alone
         if alone:
@@ -492,6 +498,9 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             self.views = {i: EnvironmentView(self, i) for i in viewed}
         self._new_keys: dict[int, int] = {}  # by environment, for their next resets
         self._seed(sim.seed if seed is None else seed, None)
+
+    def _zeros(self, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        return torch.zeros(shape, dtype=dtype, device=self.device)
 
     def _seed(self, seed: int | Sequence[int | None], mask: np.ndarray | None) -> None:
         """One seed for the batch, or one for each environment (None keeps what it has)."""
@@ -545,11 +554,12 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         self.began.copy_(torch.from_numpy(mask))
         self.began_next.masked_fill_(self.began, False)
         modes = np.where(mask, self._before_reset(), HOLD)
-        before = self._image.clone()
-        self.engine.step(*self._idle, modes, self._image.numpy())
-        self._image[~self.began] = before[~self.began]  # as callbacks left them
+        others = ~self.began
+        images = self._image[others]  # as callbacks left them
+        self.engine.step(*self._idle, modes, self.engine.native(self._image))
+        self._image[others] = images
         self._begin_episodes()
-        zeros, no = torch.zeros(self.num_envs), torch.zeros(self.num_envs, dtype=torch.bool)
+        zeros, no = self._zeros(self.num_envs), self._zeros(self.num_envs, dtype=torch.bool)
         self._boxes, self._resetting = {}, True
         added = self._after_step(zeros, no, no.clone())
         self._resetting = False
@@ -573,25 +583,26 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
                 "DISABLED must be reset first: reset(options={'reset_mask': terminations | truncations})"
             )
         pressed, degrees, extras = self._decode(actions_)
-        self.began, self.began_next = self.began_next, self.began
+        self.began.copy_(self.began_next)
         for hook in self.hooks:
             self._before_step(hook, pressed, degrees, extras)
-        modes = self._before_reset() if self._hooked() else self.began.numpy()
+        modes = self._before_reset() if self._hooked() else self.engine.native(self.began)
         self._boxes = {}
         for i, extra in extras.items():
             if not self.began[i]:
                 if "chat" in extra:
                     views.run_command(self, i, extra["chat"])
                 self._boxes[i] = extra
-        self.engine.step(pressed.numpy(), degrees.numpy(), modes, self._image.numpy())
+        native = self.engine.native
+        self.engine.step(native(pressed), native(degrees), modes, native(self._image))
         self._begin_episodes()
         playing = ~self.began
         self.elapsed += playing
         self.episode_length += playing
 
-        rewards = torch.zeros(self.num_envs)
-        terminations = torch.zeros(self.num_envs, dtype=torch.bool)
-        truncations = torch.zeros(self.num_envs, dtype=torch.bool)
+        rewards = self._zeros(self.num_envs)
+        terminations = self._zeros(self.num_envs, dtype=torch.bool)
+        truncations = self._zeros(self.num_envs, dtype=torch.bool)
         if self.time_limit is not None:
             truncations |= self.elapsed >= self.time_limit
         for steps, condition in self._limits:
@@ -601,7 +612,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         terminations &= playing
         truncations &= playing
         self.episode_return += rewards
-        self.began_next = terminations | truncations
+        self.began_next.copy_(terminations | truncations)
         infos = self._infos(self.began_next & ~self._shortened) | added
         observations = self._observations()
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self.began_next.any():
@@ -616,7 +627,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         final = [self._wrap(_entry(observations, i)) if end else None for i, end in enumerate(ended.tolist())]
         statistics = {name: infos[name] for name in ("episode", "_episode") if name in infos}
         final = {"final_obs": final, "_final_obs": ended, "final_info": infos, "_final_info": ended.clone()}
-        observations, infos = self.reset(options={"reset_mask": ended.numpy()})
+        observations, infos = self.reset(options={"reset_mask": ended.cpu().numpy()})
         return observations, infos | statistics | final
 
     def frame(self, index: int, size: tuple[int, int]) -> np.ndarray:
@@ -628,7 +639,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         return self._pictures() if self.render_mode == "rgb_array" else None
 
     def _pictures(self) -> tuple[np.ndarray, ...]:
-        return tuple(self.rendered(i, image) for i, image in enumerate(self._image.numpy().copy()))
+        return tuple(self.rendered(i, image) for i, image in enumerate(self._image.cpu().numpy().copy()))
 
     def _show(self) -> None:
         """render_mode "human": a single environment as a person would see it, or what each of a batch observes."""
@@ -640,21 +651,30 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         self._window.show(self.rendered(0, self.frame(0, size)) if self._alone else grid(self._pictures()))
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Call the callbacks' hooks for the end, and close the window."""
+        """Call the callbacks' hooks for the end, close the window, and free the engine."""
         if self._window is not None:
             self._window.close()
         for name in ("before_close", "after_close"):
             for hook in self.hooks:
                 for i, callback in hook.copies.items() if name in hook.names else ():
                     getattr(callback, name)(self.views[i])
+        self.engine = self.state = None
+
+    @property
+    def capturable(self) -> bool:
+        """Whether a CUDA graph can capture ``step``: on a GPU, where nothing waits for it, with ``copy=False``."""
+        waits = self.views or self.array != "torch" or any(hook.callback.waits for hook in self.hooks)
+        return self.device.type == "cuda" and self.sim.action_type == "agent" and not (waits or self.copy)
 
     # CALLBACKS
 
     def _hooked(self) -> bool:
-        """Does anything but the engine have to know which environments reset now?"""
-        if not self.began.any():
-            return False
-        return bool(self._conditions or self.views or self._command_errors.count(self.command_errors) < self.num_envs)
+        """Does anything on the host have to know which environments reset now? (Looking would wait for a GPU.)"""
+        if self.views or self._command_errors.count(self.command_errors) < self.num_envs:
+            return bool(self.began.any())
+        if self._conditions:
+            self._draw_episodes()
+        return False
 
     def active(self, hook: Hook) -> torch.Tensor | None:
         """Where a callback holds in the present episodes, bool [N]; None = everywhere."""
@@ -670,7 +690,9 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
                 hook.callback.before_batch_step(self, *own)
                 for tensor, changed in zip((pressed, degrees), own, strict=True):
                     tensor.copy_(torch.where(active[:, None], changed, tensor))
-            if not (degrees.abs() <= views.MAX_DEGREES).all():
+            if degrees.is_cuda:  # looking would wait
+                degrees.nan_to_num_(0.0).clamp_(-views.MAX_DEGREES, views.MAX_DEGREES)
+            elif not (degrees.abs() <= views.MAX_DEGREES).all():
                 raise ValueError(
                     f"{type(hook.callback).__name__}.before_batch_step left degrees that are not: {degrees}"
                 )
@@ -679,7 +701,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         for i, callback in hook.copies.items():
             if self.began[i] or (active is not None and not active[i]):
                 continue
-            action = views.env_action(pressed[i].numpy(), degrees[i].numpy()) | extras.get(i, {})
+            action = views.env_action(pressed[i].cpu().numpy(), degrees[i].cpu().numpy()) | extras.get(i, {})
             action = callback.before_step(self.views[i], action)
             if not isinstance(action, Mapping):
                 raise TypeError(f"{type(callback).__name__}.before_step returned {action!r}, expected the action")
@@ -689,7 +711,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
 
     def _before_reset(self) -> np.ndarray:
         """What the step does to each environment, where ``began`` says that an episode begins; uint8 [N]."""
-        began = self.began.numpy()
+        began = self.began.cpu().numpy()
         self._take_new_keys()
         self._draw_episodes()
         if self._command_errors.count(self.command_errors) < self.num_envs:
@@ -698,7 +720,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             ]
         renewed = np.ones(self.num_envs, bool)
         for hook in self.hooks:
-            active = None if hook.condition == 0 else self.active(hook).numpy()
+            active = None if hook.condition == 0 else self.active(hook).cpu().numpy()
             if hook.callback.renews_world:
                 renewed |= True if active is None else active
             for i, callback in hook.copies.items() if "before_reset" in hook.names else ():
@@ -830,7 +852,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
     def look(self, view: SimView) -> tuple[dict[str, Any], dict[str, Any]]:
         """See one environment anew: its ``obs`` and ``info``; what callbacks added stays."""
         i = view.index
-        view.obs = {"image": self._image[i].numpy().copy()} | {k: v for k, v in view.obs.items() if k != "image"}
+        view.obs = {"image": self._image[i].cpu().numpy().copy()} | {k: v for k, v in view.obs.items() if k != "image"}
         info = views.describe(self, i)
         info["command_errors"] = list(self._command_errors[i])
         info |= {key: value for key, value in view.info.items() if key not in (*info, "pov")}
@@ -866,9 +888,9 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
         x0, x1, y0, y1, z0, z1 = box
         voxels, feet = self.state["voxels"], self.state["position"].floor().long()
         size, height = voxels.shape[1], voxels.shape[3]
-        xs = (feet[:, :1] + torch.arange(x0, x1 + 1)) & (size - 1)
-        ys = feet[:, 1:2] + torch.arange(y0, y1 + 1)
-        zs = (feet[:, 2:] + torch.arange(z0, z1 + 1)) & (size - 1)
+        xs = (feet[:, :1] + torch.arange(x0, x1 + 1, device=self.device)) & (size - 1)
+        ys = feet[:, 1:2] + torch.arange(y0, y1 + 1, device=self.device)
+        zs = (feet[:, 2:] + torch.arange(z0, z1 + 1, device=self.device)) & (size - 1)
         inside = ((ys >= 0) & (ys < height))[:, None, :, None]
         ids = voxels[
             self._everyone[:, None, None, None],
@@ -891,7 +913,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
 
     def state_dict(self) -> dict[str, Any]:
         """All that changes, as copies in tensors and plain values: a batch made alike and given it goes on the same."""
-        state = {name: getattr(self, name).clone() for name in self._COUNTERS}
+        state = {name: getattr(self, name).cpu().clone() for name in self._COUNTERS}
         engine = self.engine.snapshot()
         return state | {
             "engine": {
@@ -904,7 +926,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             "already_reset": [view.already_reset for view in self.views.values()],
             "rng": [view.np_random.bit_generator.state for view in self.views.values()],
             "ready": self._ready,
-            "seconds": time.time() - self._episode_start,
+            "seconds": time.time() - self._episode_start.cpu(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -918,7 +940,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
                 raise ValueError(
                     f"{name} was saved as {list(state[name].shape)}, not {list(getattr(self, name).shape)}"
                 )
-        own = vars(self.engine.state)
+        own = self.engine.layout()
         self.engine.restore(
             {
                 name: _unpack(tensor, name, own[name]) if name in self._PACKED else tensor.numpy()
@@ -969,7 +991,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             for key in action:
                 if key not in ("buttons", "camera"):
                     raise ValueError(f"action: unknown key {key!r}; {nearest(key, ('buttons', 'camera'))}")
-            buttons, camera = (torch.as_tensor(action[key]) for key in ("buttons", "camera"))
+            buttons, camera = (torch.as_tensor(action[key]).to(self.device) for key in ("buttons", "camera"))
             for key, value in (("buttons", buttons), ("camera", camera)):
                 if value.shape not in ((n,), (n, 1), (n, 1, 1)):
                     raise ValueError(f"action[{key!r}]: shape {tuple(value.shape)}, expected ({n},) or ({n}, 1)")
@@ -988,6 +1010,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
                             raise ValueError(f"action[{key!r}]: only a single environment and callbacks can ask for it")
                         extras.setdefault(i, {}).update(extra)
                 continue
+            value = value.cpu() if torch.is_tensor(value) else value
             if np.asarray(value).dtype.kind not in "biuf":
                 raise TypeError(f"action[{key!r}]: expected numbers, got {value!r}")
             value = torch.as_tensor(np.asarray(value))
@@ -1002,7 +1025,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             else:
                 names = (*actions.BUTTONS, "camera", *EXTRA_ACTIONS)
                 raise ValueError(f"action: unknown key {key!r}; {nearest(key, names)}")
-        return pressed, degrees, extras
+        return pressed.to(self.device), degrees.to(self.device), extras
 
     def _observations(self) -> dict[str, torch.Tensor]:
         return {"image": self._image.clone() if self.copy else self._image, **self._added}
@@ -1032,7 +1055,7 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
             return {key: self._wrap(entry) for key, entry in value.items()}
         if isinstance(value, list):
             return np.fromiter(value, object, len(value))
-        return value.numpy() if torch.is_tensor(value) else value
+        return value.cpu().numpy() if torch.is_tensor(value) else value
 
 
 def _where(active: torch.Tensor | None, value: Any, before: Any) -> Any:

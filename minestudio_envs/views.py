@@ -4,6 +4,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -15,8 +16,10 @@ from minestudio_envs.voxel import commands, game_data
 from minestudio_envs.voxel.biomes import BIOMES, sea_level
 from minestudio_envs.voxel.blocks import BLOCK_NAME
 from minestudio_envs.voxel.errors import nearest
-from minestudio_envs.voxel.items import DURABILITY, HOTBAR_SLOTS, ITEMS
-from minestudio_envs.voxel.physics import SNEAKING_EYES, STANDING_EYES
+from minestudio_envs.voxel.items import DURABILITY, HOTBAR_SLOTS, ITEMS, MAIN_SLOTS
+from minestudio_envs.voxel.jit import python_function
+from minestudio_envs.voxel.light import light_at, sky_darkening
+from minestudio_envs.voxel.player_body import eye_height
 from minestudio_envs.voxel.state import CUSTOM_STATISTICS, MOBS, WEATHERS
 
 if TYPE_CHECKING:
@@ -236,43 +239,25 @@ def run_command(batch: "MinecraftVectorSim", i: int, text: str) -> None:
     batch.engine.execute(np.array([row]), chosen)
 
 
-def _sun_height(time_of_day: int) -> float:
-    """1 at noon, -1 at midnight."""
-    day = (time_of_day / 24000 - 0.25) % 1.0
-    angle = day + ((0.5 - math.cos(day * math.pi) / 2) - day) / 3
-    return math.cos(angle * 2 * math.pi)
-
-
-def _clouded(weather: int) -> float:
-    """What rain and thunder leave of the sky's light."""
-    return (1 - 5 / 16) ** ((weather > 0) + (weather == WEATHERS.index("thunder")))
-
-
 def sun_brightness(time_of_day: int, weather: int) -> float:
     """Of the sky as the client draws it: 1 by day, 0.2 at night, less in rain and thunder."""
-    light = min(1.0, max(0.0, _sun_height(time_of_day) * 2 + 0.2))
-    return light * _clouded(weather) * 0.8 + 0.2
+    day = (time_of_day / 24000 - 0.25) % 1.0
+    angle = day + ((0.5 - math.cos(day * math.pi) / 2) - day) / 3  # of the sun, in turns from noon
+    light = min(1.0, max(0.0, math.cos(angle * 2 * math.pi) * 2 + 0.2))
+    return light * (1 - 5 / 16) ** ((weather > 0) + (weather == WEATHERS.index("thunder"))) * 0.8 + 0.2
 
 
-def sky_darkening(time_of_day: int, weather: int) -> int:
-    """Levels, 0-11, that night and weather take from sky light where mobs spawn."""
-    light = 0.5 + 2 * min(0.25, max(-0.25, _sun_height(time_of_day)))
-    return int((1 - light * _clouded(weather)) * 11)
-
-
-def location_stats(batch: "MinecraftVectorSim", i: int) -> dict[str, Any]:
-    """MineStudio's ``location_stats``; light and sky at the eyes."""
-    state = batch.engine.state
+def location_stats(state: SimpleNamespace, i: int) -> dict[str, Any]:
+    """MineStudio's ``location_stats`` of row ``i`` of an engine's state; light and sky at the eyes."""
     x, y, z = (float(v) for v in state.position[i])
     mask = state.voxels.shape[1] - 1
     bx, bz = math.floor(x), math.floor(z)
-    by = math.floor(y + (SNEAKING_EYES if state.sneaking[i] else STANDING_EYES))
+    by = math.floor(y + python_function(eye_height)(state.sneaking[i]))
     biome = BIOMES[int(state.biome[i, bx & mask, bz & mask])]
     number, _, temperature, rainfall = game_data.BIOMES[MINECRAFT_BIOME.get(biome, biome)]
-    light = int(state.light[i, bx & mask, bz & mask, by]) if 0 <= by < state.light.shape[3] else 15 << 4
-    can_see_sky = bool(by >= state.height[i, bx & mask, bz & mask])
-    sky, block = 15 if can_see_sky else light >> 4, light & 15
+    sky, block = python_function(light_at)(state.light, state.height, i, bx, by, bz)
     weather, time_of_day = int(state.weather[i]), int(state.time_of_day[i])
+    darkening = python_function(sky_darkening)(time_of_day, weather)
     return {
         "xpos": x,
         "ypos": y,
@@ -282,18 +267,18 @@ def location_stats(batch: "MinecraftVectorSim", i: int) -> dict[str, Any]:
         "biome_id": number,
         "biome_temperature": float(temperature),
         "biome_rainfall": float(rainfall),
-        "can_see_sky": can_see_sky,
+        "can_see_sky": bool(by >= state.height[i, bx & mask, bz & mask]),
         "is_raining": weather > 0,
-        "light_level": max(sky - sky_darkening(time_of_day, weather), block),
+        "light_level": max(sky - darkening, block),
         "sky_light_level": sky / 15,
         "sun_brightness": sun_brightness(time_of_day, weather),
-        "sea_level": getattr(sea_level, "py_func", sea_level)(state.voxels.shape[3]),
+        "sea_level": python_function(sea_level)(state.voxels.shape[3]),
     }
 
 
 def describe(batch: "MinecraftVectorSim", i: int) -> dict[str, Any]:
     """MineStudio's info of environment ``i``, as plain picklable values; the picture apart."""
-    state = batch.engine.state
+    state, i = batch.engine.on_host(i)
     x, y, z = (float(v) for v in state.position[i])
     slots = [
         {"type": ITEMS[item] if item else "none", "quantity": int(count)}
@@ -311,7 +296,7 @@ def describe(batch: "MinecraftVectorSim", i: int) -> dict[str, Any]:
     counts["custom"].update(dict(zip(CUSTOM_STATISTICS, state.custom[i].tolist(), strict=True)))
     gui_open = bool(state.gui_open[i])
     return {
-        "inventory": dict(enumerate(slots[:36])),
+        "inventory": dict(enumerate(slots[:MAIN_SLOTS])),
         "equipped_items": {
             part: {
                 "type": slots[slot]["type"].replace("none", "air"),
@@ -326,7 +311,7 @@ def describe(batch: "MinecraftVectorSim", i: int) -> dict[str, Any]:
         "player_pos": {"x": x, "y": y, "z": z, "yaw": float(state.yaw[i]), "pitch": float(state.pitch[i])},
         "is_gui_open": gui_open,
         "isGuiOpen": gui_open,
-        "location_stats": location_stats(batch, i),
+        "location_stats": location_stats(state, i),
         "health": float(state.health[i]),
         "food_level": int(state.food[i]),
         "time_of_day": int(state.time_of_day[i]),
@@ -353,7 +338,7 @@ def list_voxels(ids: list, box: tuple[int, ...]) -> list[dict[str, Any]]:
 
 def mobs_around(batch: "MinecraftVectorSim", i: int, box: tuple[int, ...]) -> list[dict[str, Any]]:
     """The living mobs of a box around the player, with coordinates relative to the player's feet."""
-    state, found = batch.engine.state, []
+    (state, i), found = batch.engine.on_host(i), []
     x0, x1, y0, y1, z0, z1 = box
     for m in np.flatnonzero((state.mob_kind[i] != 0) & (state.mob_health[i] > 0)):
         x, y, z = (float(v) for v in state.mob_position[i, m] - state.position[i])

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -17,6 +19,12 @@ from toy_cluster import rows, until
 from minestudio_envs.training.checkpoints import read_manifest
 
 ROOT = Path(__file__).parents[1]
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)  # importing it fails
+    with pytest.raises(ImportError, match=re.escape('pip install -e ".[distributed]"')):
+        runpy.run_path(str(ROOT / "ppo_vpt_distributed.py"))
 
 
 @pytest.fixture

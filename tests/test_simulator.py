@@ -3,6 +3,7 @@
 import json
 import pickle
 import warnings
+import weakref
 from pathlib import Path
 
 import gymnasium as gym
@@ -29,6 +30,8 @@ from minestudio_envs.simulator import CameraConfig
 from minestudio_envs.tasks import TASKS, survive
 from minestudio_envs.training.vpt_files import save_vpt_policy
 from minestudio_envs.voxel.items import ITEM_ID
+from minestudio_envs.voxel.jit import python_function
+from minestudio_envs.voxel.light import sky_darkening
 from minestudio_envs.voxel.state import COW
 from ppo_vpt_online import SMALL_NET_ARGS, VPTPolicy
 
@@ -314,7 +317,7 @@ def test_inventory_argument_and_commands_fill_the_slots():
         (lambda: minestudio_envs.make_vec(small_sim, 0), ValueError, "num_envs=0"),
         (lambda: minestudio_envs.make_vec(small_sim, 1, engine="real"), ValueError, "engine='real'"),
         (lambda: minestudio_envs.make_vec(small_sim, 1, array="jax"), ValueError, "array='jax'"),
-        (lambda: minestudio_envs.make_vec(small_sim, 1, device="cuda"), ValueError, "device='cuda'"),
+        (lambda: minestudio_envs.make_vec(small_sim, 1, device="mps"), ValueError, "device='mps'"),
         (lambda: minestudio_envs.make_vec(lambda: None, 1), TypeError, "env_generator"),
         (lambda: small_sim().step(NOOP), gym.error.ResetNeeded, "reset"),
         (lambda: minestudio_envs.make_vec(small_sim, 1).step(NOOP), gym.error.ResetNeeded, "reset"),
@@ -481,11 +484,19 @@ def test_chat_is_a_command_or_nothing():
 )
 def test_sky_light_of_the_day(ticks, brightness, light):
     assert views.sun_brightness(ticks, 0) == pytest.approx(brightness, abs=6e-4)
-    assert views.sky_darkening(ticks, 0) == 15 - light
+    assert python_function(sky_darkening)(ticks, 0) == 15 - light
 
 
 def test_clouds_darken():
-    assert views.sun_brightness(6000, 1) == pytest.approx(0.75) and views.sky_darkening(6000, 2) == 5
+    assert views.sun_brightness(6000, 1) == pytest.approx(0.75) and python_function(sky_darkening)(6000, 2) == 5
+
+
+def test_close_frees_the_engine():
+    sim = small_sim()
+    sim.reset()
+    voxels = weakref.ref(sim._batch.engine.arrays.voxels)
+    sim.close()
+    assert voxels() is None
 
 
 def test_nothing_can_be_done_before_the_first_reset_or_after_close():

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from voxel_worlds import GROUND, flat_engine, give_effect, plain, play, put_block, put_cow, put_player
+from voxel_worlds import GROUND, flat_engine, give_effect, play, put_block, put_cow, put_player
 
 from minestudio_envs.voxel.combat import charge
 from minestudio_envs.voxel.items import ITEM_ID
+from minestudio_envs.voxel.jit import python_function
 from minestudio_envs.voxel.state import COW, CUSTOM_ID, DAMAGE_DEALT, EFFECT_ID
 
 
@@ -267,7 +268,7 @@ def test_damage_by_ticks_since_the_last_swing(engine, charge_ticks, factors):
     item = ITEM_ID["air"] if charge_ticks == 5 else ITEM_ID["iron_sword"]
     assert engine.tables.attack_charge_ticks[item] == charge_ticks
     for ticks, factor in enumerate(factors):
-        assert 0.2 + 0.8 * plain(charge)(ticks, charge_ticks) ** 2 == pytest.approx(factor, abs=5.1e-4)
+        assert 0.2 + 0.8 * python_function(charge)(ticks, charge_ticks) ** 2 == pytest.approx(factor, abs=5.1e-4)
 
 
 WEAPONS = {

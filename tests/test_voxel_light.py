@@ -5,12 +5,15 @@ import pytest
 from numba import njit
 from voxel_worlds import GROUND, flat_engine, play
 
+from minestudio_envs.views import sun_brightness
 from minestudio_envs.voxel.blocks import BLOCK_ID, FIRST_LIQUID, LAVA, LIGHT, LIGHT_FILTER, STONE, WATER
 from minestudio_envs.voxel.engine import VoxelEngine
 from minestudio_envs.voxel.jit import OPTIONS
 from minestudio_envs.voxel.light import light_at, sky_darkening
 from minestudio_envs.voxel.randomness import environment_key
+from minestudio_envs.voxel.state import WEATHERS
 from minestudio_envs.voxel.terrain import BIOMES
+from minestudio_envs.voxel.view import daylight, make_frame
 from minestudio_envs.voxel.world import change_block
 
 
@@ -28,6 +31,12 @@ def light_of(state, n, x, y, z):
 @njit(**OPTIONS)
 def darkening(time, weather):
     return sky_darkening(time, weather)
+
+
+@njit(**OPTIONS)
+def daylight_drawn(state, assets):
+    frame = make_frame(state, assets, 0, 8, 8, np.float32(0))
+    return daylight(frame.sun_y, frame.rain, np.float32(state.world[0].weather > 1))
 
 
 def change(engine, *changes):
@@ -170,3 +179,12 @@ def test_the_sky_darkens_at_night(time, sky):
 def test_the_sky_darkens_in_bad_weather():
     assert darkening(6000, 1) == 3 and darkening(6000, 2) == 5
     assert darkening(18000, 2) == 11
+
+
+def test_pictures_are_as_bright_as_infos_say():
+    engine = VoxelEngine(1, 8, 8)
+    for weather in range(len(WEATHERS)):
+        for time in range(0, 24000, 250):
+            engine.state.weather[0], engine.state.time_of_day[0] = weather, time
+            drawn = daylight_drawn(engine.arrays, engine.assets)
+            assert drawn == pytest.approx(sun_brightness(time, weather), abs=1e-5)

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numba import njit
-from voxel_worlds import GROUND, give_effect, plain, play, put_block, put_player, quiet_engine
+from voxel_worlds import GROUND, give_effect, play, put_block, put_player, quiet_engine
 
 from minestudio_envs.voxel.blocks import BLOCK_ID, COLLISION_HEIGHT, DIRT, FIRST_LIQUID, STONE
 from minestudio_envs.voxel.engine import VoxelEngine
 from minestudio_envs.voxel.items import ITEM_ID
+from minestudio_envs.voxel.jit import python_function
 from minestudio_envs.voxel.physics import PIERCES, STOPPED_BY_ARMOUR, armoured, hurt_player
 from minestudio_envs.voxel.state import CUSTOM_ID, DEATHS, EFFECT_ID, GAMERULE_ID, JUMP
 
@@ -563,7 +564,7 @@ def hurt(engine, amount, x=np.nan, z=np.nan, pierces=STOPPED_BY_ARMOUR):
 def test_what_armour_lets_through(damage, points, toughness, taken):
     least = max(points / 5, points - damage / (2 + toughness / 4))
     assert taken == pytest.approx(damage * (1 - min(20, least) / 25), abs=1e-6)
-    assert plain(armoured)(damage, points, toughness) == pytest.approx(taken, abs=1e-6)
+    assert python_function(armoured)(damage, points, toughness) == pytest.approx(taken, abs=1e-6)
 
 
 def wear_all(engine, material):

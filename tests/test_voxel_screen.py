@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from voxel_worlds import BUTTONS, GROUND, lying, plain, play, put_player, quiet_engine
+from voxel_worlds import BUTTONS, GROUND, lying, play, put_player, quiet_engine
 
 from minestudio_envs.voxel.items import ITEM_ID, ITEMS, STACK_SIZE
+from minestudio_envs.voxel.jit import python_function
 from minestudio_envs.voxel.screen import CRAFTING_PLACES, SLOT_PLACES, slot_under
 from minestudio_envs.voxel.state import CUSTOM_ID
 
@@ -61,9 +62,9 @@ def test_places_of_the_slots():
     assert SLOT_PLACES[40].tolist() == [309, 159]
     for slot, (x, y) in enumerate(SLOT_PLACES):
         for dx, dy in ((0, 0), (15, 15), (-1, -1), (16, 16)):
-            assert plain(slot_under)(x + dx, y + dy) == slot
+            assert python_function(slot_under)(x + dx, y + dy) == slot
     for x, y in CRAFTING_PLACES:
-        assert plain(slot_under)(x, y) == -1
+        assert python_function(slot_under)(x, y) == -1
 
 
 def test_the_key_opens_and_closes_when_newly_pressed(engine):

@@ -111,8 +111,3 @@ def quiet_engine():
     engine = flat_engine()
     engine.state.gamerule[:, GAMERULE_ID["doMobSpawning"]] = 0
     return engine
-
-
-def plain(function):
-    """A compiled function as plain Python."""
-    return getattr(function, "py_func", function)

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+from importlib.util import find_spec
 
 import torch
 
@@ -26,3 +27,8 @@ def use_bfloat16(dtype: str, device: torch.device, hidsize: int) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     able = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return device.type == "cpu" and hidsize >= 512 and any(getattr(torch.cpu, name, bool)() for name in able)
+
+
+def engine_device(engine: str, device: torch.device) -> str:
+    """Where environments run: beside the policy if that is on a GPU and the engine can (pip install ".[cuda]")."""
+    return "cuda" if engine == "voxel" and device.type == "cuda" and find_spec("numba_cuda") else "cpu"

@@ -201,7 +201,7 @@ def corner_light(world, frame, face, x, y, z, light):
     )
 
 
-@device_function
+@device_function(forceinline=True)
 def known_corners(world, frame, face, x, y, z, light, keys, values):
     """``corner_light`` by way of a table of faces seen before: int64 [FACES_KNOWN], float32 [FACES_KNOWN, 4]."""
     key = ((((x & 1023) * 1024 + (z & 1023)) * 1024) + y) * 8 + face

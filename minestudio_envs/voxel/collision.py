@@ -32,7 +32,7 @@ def block_at(voxels, n, x, y, z):
     return int(voxels[n, x & mask, z & mask, y])
 
 
-@device_function
+@device_function(forceinline=True)
 def clip_vertical(voxels, n, block_height, x0, x1, z0, z1, y0, y1, dy):
     """How far the box [x0, x1] x [y0, y1] x [z0, z1] gets when it moves by ``dy`` along y."""
     if abs(dy) < EPSILON:
@@ -60,7 +60,7 @@ def clip_vertical(voxels, n, block_height, x0, x1, z0, z1, y0, y1, dy):
     return dy
 
 
-@device_function
+@device_function(forceinline=True)
 def clip_horizontal(voxels, n, block_height, along_x, low, high, side0, side1, y0, y1, d):
     """How far a box gets when it moves by ``d`` along x (``along_x``) or z.
 
@@ -93,7 +93,7 @@ def is_free(voxels, n, block_height, x0, x1, y0, y1, z0, z1):
     return True
 
 
-@device_function
+@device_function(forceinline=True)
 def collide(voxels, n, block_height, x, y, z, half, height, dx, dy, dz):
     """How far a box with the feet at (x, y, z) gets when it moves by (dx, dy, dz)."""
     dy = clip_vertical(voxels, n, block_height, x - half, x + half, z - half, z + half, y, y + height, dy)

@@ -10,17 +10,8 @@ from minestudio_envs.voxel.digging import begin_digging, dig, stop_digging
 from minestudio_envs.voxel.inventory import wear
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.mobs import body, count_kill, hurt_mob, knock_back
-from minestudio_envs.voxel.physics import (
-    ATTACK,
-    DEGREES,
-    STRENGTH,
-    USE,
-    WALK_SPEED,
-    WEAKNESS,
-    effect_level,
-    exhaust,
-    eye_height,
-)
+from minestudio_envs.voxel.physics import ATTACK, STRENGTH, USE, WALK_SPEED, WEAKNESS, effect_level, exhaust
+from minestudio_envs.voxel.player_body import DEGREES, view_ray
 from minestudio_envs.voxel.state import DAMAGE_DEALT
 from minestudio_envs.voxel.using import go_on_eating, use
 
@@ -40,13 +31,7 @@ def look_at(state, n, tables):
 
     Out of an attack's reach a mob is NOTHING; without a block y is NO_BLOCK.
     """
-    yaw, pitch = state.player[n].yaw * DEGREES, state.player[n].pitch * DEGREES
-    dx, dy, dz = -math.sin(yaw) * math.cos(pitch), -math.sin(pitch), math.cos(yaw) * math.cos(pitch)
-    x, y, z = (
-        state.player[n].position[0],
-        state.player[n].position[1] + eye_height(state.player[n].sneaking),
-        state.player[n].position[2],
-    )
+    x, y, z, dx, dy, dz = view_ray(state.player, n)
     nearest, bx, by, bz, side = pick_block(
         state.voxels, n, tables.block_outline, x, y, z, dx, dy, dz, BLOCK_REACH, False
     )

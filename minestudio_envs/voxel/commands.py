@@ -14,7 +14,8 @@ from minestudio_envs.voxel import game_data
 from minestudio_envs.voxel import program as rows
 from minestudio_envs.voxel.blocks import BLOCK_ID, BLOCK_NAME, BLOCKS, COLOURS, NAMED_BLOCK
 from minestudio_envs.voxel.errors import nearest
-from minestudio_envs.voxel.items import DURABILITY, INVENTORY_SLOTS, ITEM_ID, STACK_SIZE
+from minestudio_envs.voxel.items import DURABILITY, INVENTORY_SLOTS, ITEM_ID, MAIN_SLOTS, OFFHAND, STACK_SIZE
+from minestudio_envs.voxel.mobs import BABY_AGE
 from minestudio_envs.voxel.program import ROW
 from minestudio_envs.voxel.state import EFFECT_ID, GAMERULE_ID, GAMERULES, MOB_ID, MOBS, WEATHERS
 
@@ -22,7 +23,6 @@ TIMES = {"day": 1000, "noon": 6000, "night": 13000, "midnight": 18000}
 MAX_SECONDS, MAX_AMPLIFIER = 1_000_000, 255
 MAX_COORDINATE = 30_000_000
 WEATHER_TICKS = 6000  # of rain and thunder without a duration
-BABY_AGE = -24000
 EVERYWHERE = 1e9  # blocks
 
 # The 32 effects of Minecraft 1.16.5 in the order of the numeric ids that Minecraft used before 1.13.
@@ -190,16 +190,16 @@ def _usage(command: str, arguments: Sequence[str], least: int, most: int, usage:
         raise CommandError(f"{command!r}: {fault}; write {usage}")
 
 
-def _options(command: str, text: str) -> list[tuple[str, str]]:
-    """``a=1,b={c=2}`` -> pairs, split outside of brackets."""
+def _split(command: str, text: str, sign: str) -> list[tuple[str, str]]:
+    """``a=1,b={c=2}`` -> pairs, split outside of brackets; ``sign`` stands between key and value."""
     pairs, depth, part = [], 0, ""
     for character in [*text, ","]:
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(character, 0)
         if character == "," and depth == 0:
             if part.strip():
-                key, equals, value = part.partition("=")
-                if not equals:
-                    raise CommandError(f"{command!r}: {part.strip()!r} must be key=value")
+                key, found, value = part.partition(sign)
+                if not found:
+                    raise CommandError(f"{command!r}: {part.strip()!r} must be key{sign}value")
                 pairs.append((key.strip(), value.strip()))
             part = ""
         else:
@@ -216,7 +216,7 @@ def select(command: str, text: str) -> list[float]:
     bits = EVERYTHING if entities else rows.SELECT_PLAYER
     low, high, most = 0.0, EVERYWHERE, 0
     order = rows.ARBITRARY
-    for key, value in _options(command, match[2] or ""):
+    for key, value in _split(command, match[2] or "", "="):
         if key == "type":
             unwanted, kind = value.startswith("!"), value.removeprefix("!").removeprefix("minecraft:")
             if kind == "player":
@@ -305,21 +305,8 @@ def _nbt(command: str, text: str) -> dict[str, str]:
     """``{Age:0,Color:3b}`` -> its keys with their values as text."""
     text = text.strip()
     if not (text.startswith("{") and text.endswith("}")):
-        raise CommandError(f"{command!r}: {text!r} is no NBT; write {{Key:value}}")
-    tags = {}
-    depth, part = 0, ""
-    for character in [*text[1:-1], ","]:
-        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            if part.strip():
-                key, colon, value = part.partition(":")
-                if not colon:
-                    raise CommandError(f"{command!r}: {part.strip()!r} must be Key:value")
-                tags[key.strip().strip('"')] = value.strip()
-            part = ""
-        else:
-            part += character
-    return tags
+        raise CommandError(f"{command!r}: {text!r} is no NBT; write {{key:value}}")
+    return {key.strip('"'): value for key, value in _split(command, text[1:-1], ":")}
 
 
 def _tag(command: str, tags: Mapping[str, str], key: str, default: float = 0) -> float:
@@ -361,7 +348,7 @@ def block_id(text: str, command: str) -> int:
             close = nearest(name, [n for n in NAMED_BLOCK if n != "air"])
             raise CommandError(f"{command!r}: the engine does not have the block {name!r} of Minecraft; {close}")
         raise CommandError(f"{command!r}: there is no block {name!r}; {nearest(name, NAMED_BLOCK)}")
-    states = _options(command, rest.removesuffix("]")) if bracket else []
+    states = _split(command, rest.removesuffix("]"), "=") if bracket else []
     own = [block for block, block_name in zip(BLOCKS, BLOCK_NAME, strict=True) if block_name == name]
     chosen = own[0]
     for key, value in states:
@@ -556,11 +543,11 @@ def slot_number(text: str, command: str) -> int:
     if text in ("weapon", "weapon.mainhand"):
         return rows.IN_HAND
     if text == "weapon.offhand":
-        return 40
+        return OFFHAND
     part, _, number = text.partition(".")
     if part == "armor" and number in ARMOUR_SLOTS:
         return ARMOUR_SLOTS[number]
-    first, count = {"hotbar": (0, 9), "inventory": (9, 27), "container": (0, 36)}.get(part, (0, 0))
+    first, count = {"hotbar": (0, 9), "inventory": (9, 27), "container": (0, MAIN_SLOTS)}.get(part, (0, 0))
     if number.isdigit() and int(number) < count:
         return first + int(number)
     names = ["weapon.mainhand", "weapon.offhand", *(f"armor.{name}" for name in ARMOUR_SLOTS)]

@@ -271,7 +271,7 @@ def _reaches(frame, x, y, z, half_y, across, up, ahead):
 
 
 @device_function
-def _column_in_view(frame, tile_x, tile_z, world_height):
+def tile_in_view(frame, tile_x, tile_z, world_height):
     """Whether a tile of columns may reach into the view."""
     half_y = F(world_height // 2)
     x, y, z = F(tile_x + TILE // 2) - frame.ex, half_y - frame.ey, F(tile_z + TILE // 2) - frame.ez
@@ -285,33 +285,50 @@ def _column_in_view(frame, tile_x, tile_z, world_height):
 
 
 @device_function
-def make_cutouts(world, assets, frame, rows, columns, cuts, image, depths, draw):
+def make_cutouts(world, assets, frame, rows, columns, cuts, image, depths):
     """Find the cutouts in view -> how many.
 
-    Each is drawn at once if ``draw``, with room for one in ``cuts``; else they are listed there.
+    Each is drawn at once, with room for one in ``cuts``; with None for ``image`` they are listed there.
     """
-    mask = world.height.shape[0] - 1
-    reach = min(np.int64(np.ceil(frame.box_reach)), world.height.shape[0] // 2)
+    reach = cutout_reach(world, frame)
     count = 0
     for tile_x in range(-reach, reach, TILE):
         for tile_z in range(-reach, reach, TILE):
-            if not _column_in_view(frame, tile_x, tile_z, world.voxels.shape[2]):
-                continue
-            for x in range(tile_x, min(tile_x + TILE, reach)):
-                i = np.uint32((frame.ox + x) & mask)
-                for z in range(tile_z, min(tile_z + TILE, reach)):
-                    j = np.uint32((frame.oz + z) & mask)
-                    for w in range(world.cutouts.shape[2]):
-                        word = world.cutouts[i, j, np.uint32(w)]
-                        while word != np.uint64(0):
-                            y = lowest_bit(word) + w * WORD
-                            word &= word - np.uint64(1)
-                            block = world.voxels[i, j, np.uint32(y)]
-                            if count < cuts.shape[0] and make_cutout(
-                                world, assets, frame, rows, columns, x, y, z, block, cuts[count]
-                            ):
-                                if draw:
-                                    draw_cutout(world.voxels, assets, frame, cuts[count], image, depths)
-                                else:
-                                    count += 1
+            if tile_in_view(frame, tile_x, tile_z, world.voxels.shape[2]):
+                most = cuts.shape[0]
+                count = tile_cutouts(
+                    world, assets, frame, rows, columns, tile_x, tile_z, reach, cuts, count, most, image, depths
+                )
+    return count
+
+
+@device_function
+def cutout_reach(world, frame):
+    """How many columns away cutouts are looked for."""
+    return min(np.int64(np.ceil(frame.box_reach)), world.height.shape[0] // 2)
+
+
+@device_function
+def tile_cutouts(world, assets, frame, rows, columns, tile_x, tile_z, reach, cuts, count, most, image, depths):
+    """``make_cutouts`` of a tile of columns, behind ``count`` others, until there are ``most``.
+
+    Those for which there is no row in ``cuts`` are only counted.
+    """
+    mask = world.height.shape[0] - 1
+    for x in range(tile_x, min(tile_x + TILE, reach)):
+        i = np.uint32((frame.ox + x) & mask)
+        for z in range(tile_z, min(tile_z + TILE, reach)):
+            j = np.uint32((frame.oz + z) & mask)
+            for w in range(world.cutouts.shape[2]):
+                word = world.cutouts[i, j, np.uint32(w)]
+                while word != np.uint64(0):
+                    y = lowest_bit(word) + w * WORD
+                    word &= word - np.uint64(1)
+                    block = world.voxels[i, j, np.uint32(y)]
+                    cut = cuts[min(count, cuts.shape[0] - 1)]
+                    if count < most and make_cutout(world, assets, frame, rows, columns, x, y, z, block, cut):
+                        if image is not None:
+                            draw_cutout(world.voxels, assets, frame, cut, image, depths)
+                        else:
+                            count += 1
     return count

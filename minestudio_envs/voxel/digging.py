@@ -16,7 +16,8 @@ from minestudio_envs.voxel.collision import NO_BLOCK, block_at
 from minestudio_envs.voxel.drops import drop_loot
 from minestudio_envs.voxel.inventory import wear
 from minestudio_envs.voxel.jit import device_function
-from minestudio_envs.voxel.physics import effect_level, exhaust, eye_height, eyes_in_water
+from minestudio_envs.voxel.physics import effect_level, exhaust, eyes_in_water
+from minestudio_envs.voxel.player_body import eye_height
 from minestudio_envs.voxel.state import EFFECT_ID
 from minestudio_envs.voxel.world import change_block
 

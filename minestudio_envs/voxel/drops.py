@@ -27,12 +27,12 @@ from minestudio_envs.voxel.collision import (
     move_box,
     touched,
 )
-from minestudio_envs.voxel.items import BLOCK_ITEM, ITEM_ID
+from minestudio_envs.voxel.items import BLOCK_ITEM, ITEM_ID, MAIN_SLOTS, OFFHAND
 from minestudio_envs.voxel.jit import device_function
+from minestudio_envs.voxel.player_body import PLAYER_HALF_WIDTH, body_height, view_ray
 from minestudio_envs.voxel.randomness import STREAM_LOOT, STREAM_THROW, draw, random_bits
 from minestudio_envs.voxel.state import CUSTOM_ID, GAMERULE_ID
 
-MAIN_SLOTS, OFFHAND = 36, 40  # slots that take in what is picked up
 DROP_HALF, DROP_HEIGHT = 0.125, 0.25
 DROP_GRAVITY, DROP_DRAG, DROP_GROUND_DRAG = 0.04, 0.98, 0.6 * 0.98
 DROP_LIFE, DROP_DELAY, THROWN_DELAY = 6000, 10, 40
@@ -40,7 +40,6 @@ MERGE_REACH, MERGE_EVERY = 0.5, 40
 PICK_UP_SIDE, PICK_UP_UP = 1.0, 0.5
 FLOAT_DEPTH = 0.1  # of water, deeper it floats
 WATER_PUSH = 0.014  # speed that flowing water adds in a tick
-PLAYER_HALF, PLAYER_HEIGHT, PLAYER_SNEAKING = 0.3, 1.8, 1.5
 DO_TILE_DROPS, ITEMS_DROPPED = GAMERULE_ID["doTileDrops"], CUSTOM_ID["drop"]
 
 # LOOT: per block the item, the least and most of it, and the chance of it. What differs is in `drop_loot`.
@@ -163,19 +162,17 @@ def throw(state, n, item, count, damage, which, scattered):
     """
     bits = random_bits(state.world[n].key, state.world[n].episode, state.world[n].tick, STREAM_THROW + which)
     angle = 2.0 * math.pi * draw(bits, 0)
-    yaw, pitch = math.radians(state.player[n].yaw), math.radians(state.player[n].pitch)
+    x, y, z, dx, dy, dz = view_ray(state.player, n)
     if scattered:
         speed = 0.5 * draw(bits, 1)
         vx, vy, vz = -math.sin(angle) * speed, 0.2, math.cos(angle) * speed
     else:
         speed = 0.02 * draw(bits, 1)
-        vx = -math.sin(yaw) * math.cos(pitch) * 0.3 + math.cos(angle) * speed
-        vy = -math.sin(pitch) * 0.3 + 0.1 + (draw(bits, 2) - draw(bits, 3)) * 0.1
-        vz = math.cos(yaw) * math.cos(pitch) * 0.3 + math.sin(angle) * speed
+        vx = dx * 0.3 + math.cos(angle) * speed
+        vy = dy * 0.3 + 0.1 + (draw(bits, 2) - draw(bits, 3)) * 0.1
+        vz = dz * 0.3 + math.sin(angle) * speed
         state.statistics[n].custom[ITEMS_DROPPED] += 1
-    eyes = 1.27 if state.player[n].sneaking else 1.62
-    x, y, z = state.player[n].position[0], state.player[n].position[1] + eyes - 0.3, state.player[n].position[2]
-    slot = drop_item(state, n, item, count, damage, x, y, z, vx, vy, vz)
+    slot = drop_item(state, n, item, count, damage, x, y - 0.3, z, vx, vy, vz)
     if slot >= 0:
         state.drops[n, slot].delay = THROWN_DELAY
 
@@ -275,8 +272,8 @@ def merge_drops(drops, n, i, slots, stack_size):
 @device_function
 def pick_up(drops, player, statistics, n, i, stack_size):
     """The player takes what it touches of item entity ``i``."""
-    height = PLAYER_SNEAKING if player[n].sneaking else PLAYER_HEIGHT
-    side = PLAYER_HALF + PICK_UP_SIDE + DROP_HALF
+    height = body_height(player[n].sneaking)
+    side = PLAYER_HALF_WIDTH + PICK_UP_SIDE + DROP_HALF
     y = drops[n, i].position[1] - player[n].position[1]
     if (
         abs(drops[n, i].position[0] - player[n].position[0]) < side

@@ -1,4 +1,4 @@
-"""The batched engine on the CPU: every environment's tick and picture, spread over threads.
+"""The batched engine on the CPU: every environment's tick and picture, spread over threads. (On a GPU: cuda.py.)
 
     engine = VoxelEngine(num_envs=64, width=128, height=128, program=compile_commands(["/give @p iron_sword"]))
     engine.set_keys(np.array([environment_key(seed, i) for i in range(64)]))
@@ -7,13 +7,16 @@
 Nothing depends on the number of threads or on which environments share a batch.
 """
 
+import functools
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import numba
 import numpy as np
+import torch
 from numba import njit, prange
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.event import Listener, install_listener
@@ -67,22 +70,26 @@ DRAWING = (  # modules that the tick does not depend on
     *("renderer", "view", "block_rays", "cutouts", "parts", "marks", "textures", "sprites", "shapes", "hud", "models"),
 )
 PLAIN = ("commands", "errors")  # without anything that is compiled
+ON_GPU = ("cuda", "passes")
 DAYLIGHT_CYCLE, WEATHER_CYCLE = GAMERULE_ID["doDaylightCycle"], GAMERULE_ID["doWeatherCycle"]
 WORLD_SIZES = tuple(NOISE_TILE << i for i in range((1024 // NOISE_TILE).bit_length()))
 WORLD_HEIGHTS = (64, 128, 256)  # whole words of `cutouts`, and y fits into 8 bits
 LEAST_PIXELS = 8  # along the sides of a picture
 ANIMAL_GROUPS = 8  # in a new world, where its slots for mobs and its grass let them be
+# Columns of VoxelEngine.settings, int64 [5]. BEGIN_IN: bits of the biomes to begin in. ANIMALS: groups of them.
+EMPTY_FRAMES, TELEPORT_RANGE, TIME_OF_DAY, BEGIN_IN, ANIMALS = range(5)
 # What a step does to an environment, in `reset`.
 TICK, RESET = 0, 1
 HOLD = 2  # leave it as it is
 EXECUTE = 3  # run the program and no tick
 GO_ON = 4  # a new episode in the old world
 # Taken at import: what is compiled later is the source as it was then.
-TICK_FINGERPRINT, RENDER_FINGERPRINT = source_fingerprint((*DRAWING, *PLAIN)), source_fingerprint(PLAIN)
+TICK_FINGERPRINT = source_fingerprint((*DRAWING, *PLAIN, *ON_GPU))
+RENDER_FINGERPRINT = source_fingerprint((*PLAIN, *ON_GPU))
 COMPILE_SECONDS = {"tick": 65, "render": 25}  # of the kernels, on one 2.6 GHz core
 
 
-@device_function
+@device_function(forceinline=True)
 def tick(state, n, tables, pressed, camera, idle):
     """One game tick of environment ``n``: camera, keys, attack, the player's motion, mobs, the player's body.
 
@@ -119,21 +126,40 @@ def tick(state, n, tables, pressed, camera, idle):
 
 
 @device_function
-def begin_episode(state, n, tables, script, settings):
-    """A new world for the next episode, with the player on it and every counter at zero."""
-    state.world[n].episode += 1
-    state.world[n].tick = 0
-    key, episode = state.world[n].key, state.world[n].episode
+def choose_start(world, n, script, settings):
+    """Where and when the episode begins -> (key and episode of its world, teleport range, time, biomes, weather)."""
+    key, episode = world[n].key, world[n].episode
+    teleport_range, start_time, biomes, weather = settings[TELEPORT_RANGE], settings[TIME_OF_DAY], settings[BEGIN_IN], 0
     world_key, world_episode = key, episode
-    teleport_range, start_time, biomes, weather = settings[1], settings[2], settings[3], 0
     for i in range(script.starts.shape[0]):
-        if holds(state.world, n, script.conditions, script.starts[i, START_CONDITION]):
+        if holds(world, n, script.conditions, script.starts[i, START_CONDITION]):
             teleport_range, start_time = script.starts[i, START_RANGE], script.starts[i, START_TIME]
             weather = script.starts[i, START_WEATHER]
-            biomes = script.starts[i, START_BIOMES] if script.starts[i, START_BIOMES] else settings[3]
+            biomes = script.starts[i, START_BIOMES] if script.starts[i, START_BIOMES] else settings[BEGIN_IN]
             world_key, world_episode = key, episode
             if script.starts[i, START_SEEDED]:
                 world_key, world_episode = script.starts[i, START_KEY], 0
+    return world_key, world_episode, teleport_range, start_time, biomes, weather
+
+
+@device_function
+def begin_episode(state, n, tables, script, settings):
+    """A new world for the next episode, with the player on it and every counter at zero."""
+    key, episode = state.world[n].key, state.world[n].episode + 1
+    state.world[n].episode = episode
+    world_key, world_episode, teleport_range, _, biomes, _ = choose_start(state.world, n, script, settings)
+    state.world[n].key, state.world[n].episode = world_key, world_episode
+    generate(state, n, teleport_range, biomes)
+    state.world[n].key, state.world[n].episode = key, episode
+    enter_episode(state, n, tables, script, settings)
+
+
+@device_function
+def enter_episode(state, n, tables, script, settings):
+    """What an episode begins with in the world that was made for it."""
+    key, episode = state.world[n].key, state.world[n].episode
+    world_key, world_episode, _, start_time, _, weather = choose_start(state.world, n, script, settings)
+    state.world[n].tick = 0
     state.world[n].time_of_day = start_time
     state.world[n].weather = weather
     state.world[n].weather_ticks = 0
@@ -144,7 +170,6 @@ def begin_episode(state, n, tables, script, settings):
         state.updates[n, i].place = 0
         state.updates[n, i].tick = 0
     state.world[n].key, state.world[n].episode = world_key, world_episode
-    generate(state, n, teleport_range, biomes)
     clear_player(state, n)
     for button in range(NUM_BUTTONS):
         state.player[n].pressed[button] = 0
@@ -167,15 +192,15 @@ def begin_episode(state, n, tables, script, settings):
         state.statistics[n].custom[statistic] = 0
     state.statistics[n].distance = 0.0
     state.statistics[n].mobs_refused = 0
-    populate(state, n, tables, settings[4])
+    populate(state, n, tables, settings[ANIMALS])
     state.world[n].key, state.world[n].episode = key, episode
 
 
-@device_function
+@device_function(forceinline=True)
 def advance(state, n, tables, script, settings, pressed, camera, reset):
     """One step of environment ``n``: a tick, all that a reset consists of, or less, as ``reset[n]`` says.
 
-    ``settings`` int64 [5]: empty_frames, teleport_range, start_time, bits of the biomes to begin in, groups of animals.
+    ``pressed``: uint8 [N + 1, 20]. ``camera``: float32 [N + 1, 2], degrees down and right. ``reset``: uint8 [N].
     The last rows of ``pressed`` and ``camera`` belong to no environment: they are the no-op of a reset's ticks.
     """
     ticks, action, first_row = 1, n, 1
@@ -189,15 +214,24 @@ def advance(state, n, tables, script, settings, pressed, camera, reset):
             state.world[n].episode += 1
         else:
             begin_episode(state, n, tables, script, settings)
-        first_row = settings[0]
+        first_row = settings[EMPTY_FRAMES]
         ticks, action = first_row + script.program.shape[0], pressed.shape[0] - 1
-    for i in range(ticks):
+    run_ticks(state, n, tables, script, pressed, camera, action, 0, ticks, first_row, mode != EXECUTE)
+
+
+@device_function
+def run_ticks(state, n, tables, script, pressed, camera, action, first, last, first_row, ticking):
+    """Ticks first to last - 1 of a step, with row ``action`` of the actions; from ``first_row`` on the program runs.
+
+    Without ``ticking`` only that.
+    """
+    for i in range(first, last):
         if i >= first_row:
             row = i - first_row
             if not holds(state.world, n, script.conditions, int(script.program[row, CONDITION])):
                 continue
             execute(state, n, tables, script.program, row)
-        if mode != EXECUTE:
+        if ticking:
             tick(state, n, tables, pressed[action], camera[action], pressed[pressed.shape[0] - 1])
 
 
@@ -256,7 +290,15 @@ def _run(name, *arguments):
                         kernel(*arguments)
                     _kernels[name] = kernel
                     return
-    _kernels[name](*arguments)
+    _entry_point(_kernels[name])(*arguments)
+
+
+@functools.cache
+def _entry_point(kernel):
+    """What a dispatcher calls in the end. On the way it would look at the types of a hundred arrays, for 7 us."""
+    if numba.config.DISABLE_JIT:
+        return kernel
+    return next(iter(kernel.overloads.values())).entry_point  # the only one: an engine's types are always the same
 
 
 def build_kernel(name):
@@ -282,6 +324,16 @@ def check_picture(width: int, height: int, name: str = "width, height") -> None:
             raise ValueError(f"{name} = {width!r}, {height!r} must be integers of at least {LEAST_PIXELS} pixels")
 
 
+def check_snapshot(snapshot: dict[str, np.ndarray], arrays: dict[str, np.ndarray]) -> None:
+    """Raises ValueError where a snapshot is not of an engine whose state has these arrays."""
+    for name, array in arrays.items():
+        if name not in snapshot:
+            raise ValueError(f"the snapshot lacks {name!r}: it was written by another version of the engine")
+        found, needed = snapshot[name], f"{array.dtype} {array.shape}"
+        if found.shape != array.shape or found.dtype != array.dtype:
+            raise ValueError(f"snapshot[{name!r}] is {found.dtype} {found.shape}, this engine needs {needed}")
+
+
 class VoxelEngine:
     """``num_envs`` worlds that step together.
 
@@ -290,7 +342,17 @@ class VoxelEngine:
     ticks after a reset's world is made. ``teleport_range``: the player's x and z are uniform within half of it.
     ``start_time``: of the day, 0-23999. ``animals``: whether a new world has groups of animals.
     ``width``, ``height``: of the pictures, in pixels; None = never draws.
+    ``device``: "cpu" or "cuda", where actions, pictures and state are torch tensors (cuda.CudaEngine).
     """
+
+    def __new__(cls, *arguments, device: str = "cpu", **settings):
+        if torch.device(device).type == "cuda" and cls is VoxelEngine:
+            if find_spec("numba_cuda") is None:
+                raise ImportError("device='cuda' needs numba-cuda: pip install 'minestudio_envs[cuda]'")
+            from minestudio_envs.voxel.cuda import CudaEngine
+
+            cls = CudaEngine
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -311,8 +373,8 @@ class VoxelEngine:
         world_height: int = WORLD_HEIGHT,
         device: str = "cpu",
     ):
-        if device != "cpu":
-            raise ValueError(f"device={device!r}: this engine runs on 'cpu' only")
+        if torch.device(device).type not in ("cpu", "cuda"):
+            raise ValueError(f"device={device!r} must be 'cpu' or 'cuda'")
         if num_envs < 1:
             raise ValueError(f"num_envs={num_envs} must be at least 1")
         check_world(world_size, world_height)
@@ -326,19 +388,23 @@ class VoxelEngine:
             if biome not in BIOMES:
                 raise ValueError(f"biomes: the engine has no biome {biome!r}; {nearest(biome, BIOMES)}")
         self.num_envs, self.width, self.height = num_envs, width, height
-        self.arrays = allocate(num_envs, max_mobs, world_size, world_height)  # what the kernels take
-        self.state = SimpleNamespace(**views(self.arrays))  # the same memory, field by field: [N, ...]
-        self.tables = build_tables()
+        self.device = torch.device(device)
         self.script = make_script(program, conditions, starts)
         begin_in = sum({1 << BIOMES.index(biome) for biome in biomes})
         groups = ANIMAL_GROUPS if animals else 0
         self.settings = np.array([empty_frames, teleport_range, start_time % 24000, begin_in, groups], np.int64)
-        # one row more than environments: the no-op
-        self._pressed = np.zeros((num_envs + 1, NUM_BUTTONS), np.uint8)
-        self._camera = np.zeros((num_envs + 1, 2), np.float32)
-        self._reset = np.zeros(num_envs, np.uint8)
         self._assets = {}  # by (width, height)
+        self._allocate(max_mobs, world_size, world_height)
         self.set_keys(np.arange(num_envs))
+
+    def _allocate(self, max_mobs, world_size, world_height):
+        self.arrays = allocate(self.num_envs, max_mobs, world_size, world_height)  # what the kernels take
+        self.state = SimpleNamespace(**views(self.arrays))  # the same memory, field by field: [N, ...]
+        self.tables = build_tables()
+        # one row more than environments: the no-op
+        self._pressed = np.zeros((self.num_envs + 1, NUM_BUTTONS), np.uint8)
+        self._camera = np.zeros((self.num_envs + 1, 2), np.float32)
+        self._reset = np.zeros(self.num_envs, np.uint8)
 
     def set_keys(self, keys: np.ndarray, mask: np.ndarray | None = None) -> None:
         """Gives environments (all, or those of ``mask``) new random keys, int64 [N]; their next reset is episode 0."""
@@ -347,7 +413,7 @@ class VoxelEngine:
         self.state.episode[mask] = -1
 
     def tick(self, pressed: np.ndarray, camera: np.ndarray, reset: np.ndarray) -> None:
-        """``step`` without pictures."""
+        """``step`` without pictures: ``pressed`` [N, 20], ``camera`` [N, 2], ``reset`` [N]."""
         self._take(pressed, camera, reset)
         _run("tick", self.arrays, self.tables, self.script, self.settings, self._pressed, self._camera, self._reset)
 
@@ -387,6 +453,22 @@ class VoxelEngine:
         _run("render", self.arrays, self._assets_for(width, height), n, image)
         return image[0]
 
+    def native(self, tensor: torch.Tensor):
+        """A tensor on ``device`` as this engine takes it."""
+        return tensor.numpy()
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """``state`` as tensors that share its memory."""
+        return {name: torch.from_numpy(array) for name, array in vars(self.state).items()}
+
+    def layout(self) -> dict[str, np.ndarray]:
+        """Arrays of the shapes and dtypes that a snapshot has."""
+        return {name: array for name, array in vars(self.state).items() if name != "scratch"}
+
+    def on_host(self, n: int) -> tuple[SimpleNamespace, int]:
+        """(``state`` in NumPy arrays, where in them environment ``n`` is): to look at one environment."""
+        return self.state, n
+
     @property
     def assets(self):
         """The renderer's textures and tables for this picture size."""
@@ -401,18 +483,12 @@ class VoxelEngine:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all arrays of the state, by name; with the constructor's arguments they are the whole engine."""
-        return {name: array.copy() for name, array in vars(self.state).items() if name != "scratch"}
+        return {name: array.copy() for name, array in self.layout().items()}
 
     def restore(self, snapshot: dict[str, np.ndarray]) -> None:
         """Takes the state back from ``snapshot``; raises ValueError if it is of another shape of engine."""
-        arrays = {name: array for name, array in vars(self.state).items() if name != "scratch"}
-        for name, array in arrays.items():
-            if name not in snapshot:
-                raise ValueError(f"the snapshot lacks {name!r}: it was written by another version of the engine")
-            found, needed = snapshot[name], f"{array.dtype} {array.shape}"
-            if found.shape != array.shape or found.dtype != array.dtype:
-                raise ValueError(f"snapshot[{name!r}] is {found.dtype} {found.shape}, this engine needs {needed}")
-        for name, array in arrays.items():
+        check_snapshot(snapshot, self.layout())
+        for name, array in self.layout().items():
             array[...] = snapshot[name]
 
     def _take(self, pressed, camera, reset):

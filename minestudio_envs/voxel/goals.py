@@ -24,13 +24,13 @@ from minestudio_envs.voxel.mobs import (
     SHORN,
     more_bits,
 )
-from minestudio_envs.voxel.physics import DEGREES, STOPPED_BY_ARMOUR, eye_height, hurt_player, wrap_degrees
+from minestudio_envs.voxel.physics import STOPPED_BY_ARMOUR, hurt_player, wrap_degrees
+from minestudio_envs.voxel.player_body import DEGREES, PLAYER_HALF_WIDTH, STANDING_HEIGHT, eye_height
 from minestudio_envs.voxel.projectiles import HARD_DAMAGE, shoot_arrow
 from minestudio_envs.voxel.randomness import draw
 from minestudio_envs.voxel.state import GAMERULE_ID, SHEEP, SKELETON, ZOMBIE
 from minestudio_envs.voxel.world import change_block
 
-PLAYER_WIDTH, PLAYER_HEIGHT = 0.6, 1.8
 WANDER_CHANCE, WANDER_RANGE, WANDER_TICKS = 1 / 120, 10.0, 240
 WANDER_TRIES = 4  # targets looked at for one that is not in water
 NO_WANDER = 32.0  # blocks from the player beyond which nothing wanders
@@ -234,7 +234,7 @@ def strike_player(state, n, m, tables, bits, distance):
     """A zombie's blow, when the player is in reach."""
     state.mobs[n, m].timer = max(0, state.mobs[n, m].timer - 1)
     width = 2.0 * tables.mob_width[ZOMBIE]
-    if distance <= width * width + PLAYER_WIDTH and state.mobs[n, m].timer == 0:
+    if distance <= width * width + 2.0 * PLAYER_HALF_WIDTH and state.mobs[n, m].timer == 0:
         state.mobs[n, m].timer = BLOW_TICKS
         x, z = state.mobs[n, m].position[0], state.mobs[n, m].position[2]
         hurt_player(state.player, n, tables, BLOW_DAMAGE * HARD_DAMAGE, x, z, STOPPED_BY_ARMOUR)
@@ -252,7 +252,7 @@ def draw_bow(state, n, m, tables, bits):
     x, y, z = state.mobs[n, m].position[0], state.mobs[n, m].position[1], state.mobs[n, m].position[2]
     y += tables.mob_eyes[SKELETON] - 0.1
     dx, dz = state.player[n].position[0] - x, state.player[n].position[2] - z
-    dy = state.player[n].position[1] + PLAYER_HEIGHT / 3.0 - y + ARROW_LOFT * math.sqrt(dx * dx + dz * dz)
+    dy = state.player[n].position[1] + STANDING_HEIGHT / 3.0 - y + ARROW_LOFT * math.sqrt(dx * dx + dz * dz)
     shoot_arrow(state.arrows, n, x, y, z, dx, dy, dz, ARROW_SPEED, ARROW_INACCURACY, more_bits(bits, 1))
 
 

@@ -1,6 +1,6 @@
 """What stands on what: asked when a block is placed or grows, and again when something beside it changes."""
 
-from minestudio_envs.voxel.blocks import BLOCK_ID, DIRT, FIRST_OPAQUE, GRASS_BLOCK, OAK_LEAVES
+from minestudio_envs.voxel.blocks import BLOCK_ID, DIRT, FIRST_OPAQUE, GRASS_BLOCK, LAST_WATER, OAK_LEAVES, WATER
 from minestudio_envs.voxel.jit import device_function
 
 COARSE_DIRT, PODZOL = BLOCK_ID["coarse_dirt"], BLOCK_ID["podzol"]
@@ -20,6 +20,11 @@ def holds_up(block):
     """Whether a torch can stand on a block, or a torch or a ladder hang on its side."""
     leaves = FIRST_LOG <= block <= LAST_PLANKS and (block - OAK_LEAVES) % 3 == 0
     return is_full(block) and not leaves
+
+
+@device_function
+def is_water(block):
+    return WATER <= block <= LAST_WATER
 
 
 @device_function

@@ -10,7 +10,7 @@ any of a thousand, are scaled when they are drawn; the rest are plain rectangles
 import numpy as np
 
 from minestudio_envs.voxel import sprites, textures
-from minestudio_envs.voxel.items import HOTBAR_SLOTS, INVENTORY_SLOTS
+from minestudio_envs.voxel.items import FEET, HEAD, HOTBAR_SLOTS, INVENTORY_SLOTS, OFFHAND
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.screen import (
     CRAFTING_PLACES,
@@ -26,7 +26,6 @@ WINDOW_WIDTH, WINDOW_HEIGHT = 640, 360
 SWING_TICKS = 6
 SWING_PHASES = SWING_TICKS + 1  # at rest, then tick 1 to 6
 WAYS_TO_HOLD = 4  # sprites.ARM, FLAT, TOOL, CUBE
-FIRST_ARMOUR, OFFHAND = 36, 40  # slots
 FULL_AIR = 300
 
 # Patch ids. Each block of ids is one kind of patch.
@@ -199,7 +198,9 @@ def _add(ops, count, kind, what, x, y, width, height):
 
 @device_function
 def _add_stack(assets, ops, count, item, amount, damage, x, y, slot):
-    """An item with its count and wear; ``slot``: of the hotbar, whose digits are patches, or -1."""
+    """An item, if it is one, with its count and wear; ``slot``: of the hotbar, whose digits are patches, or -1."""
+    if item == 0:
+        return count
     count = _add(ops, count, OP_PICTURE, assets.item_picture[item], x, y, 16, 16)
     durability = assets.item_durability[item]
     if durability > 0 and damage > 0:
@@ -225,41 +226,26 @@ def _add_stack(assets, ops, count, item, amount, damage, x, y, slot):
 
 
 @device_function
+def _add_slot(state, assets, n, ops, count, slot, x, y, hotbar):
+    """What is in a slot of the inventory; ``hotbar``: as _add_stack's ``slot``."""
+    player = state.player
+    item, amount = player[n].inventory_item[slot], player[n].inventory_count[slot]
+    return _add_stack(assets, ops, count, item, amount, player[n].inventory_damage[slot], x, y, hotbar)
+
+
+@device_function
 def make_ops(state, assets, n, ops):
     """Fill ``ops`` int32 [MAX_OPS + 1, OP_SIZE]; the last row's first number is how many there are."""
     count = _add(ops, 0, OP_PATCH, PATCH_BASE, 0, 0, 0, 0)
     count = _add(ops, count, OP_PATCH, PATCH_SELECTION + state.player[n].selected, 0, 0, 0, 0)
     for slot in range(HOTBAR_SLOTS):
-        item = state.player[n].inventory_item[slot]
-        if item > 0:
-            count = _add_stack(
-                assets,
-                ops,
-                count,
-                item,
-                state.player[n].inventory_count[slot],
-                state.player[n].inventory_damage[slot],
-                ITEM_LEFT + 20 * slot,
-                ITEM_TOP,
-                slot,
-            )
-    item = state.player[n].inventory_item[OFFHAND]
-    if item > 0:
+        count = _add_slot(state, assets, n, ops, count, slot, ITEM_LEFT + 20 * slot, ITEM_TOP, slot)
+    if state.player[n].inventory_item[OFFHAND] > 0:
         count = _add(ops, count, OP_PATCH, PATCH_OFFHAND, 0, 0, 0, 0)
-        count = _add_stack(
-            assets,
-            ops,
-            count,
-            item,
-            state.player[n].inventory_count[OFFHAND],
-            state.player[n].inventory_damage[OFFHAND],
-            OFFHAND_LEFT + 3,
-            ITEM_TOP,
-            -1,
-        )
+        count = _add_slot(state, assets, n, ops, count, OFFHAND, OFFHAND_LEFT + 3, ITEM_TOP, -1)
     health, food = np.int32(np.ceil(state.player[n].health)), state.player[n].food
     points = np.float32(0)
-    for slot in range(FIRST_ARMOUR, OFFHAND):
+    for slot in range(FEET, HEAD + 1):
         points += assets.item_armour[state.player[n].inventory_item[slot]]
     for position in range(10):
         halves = min(max(health - 2 * position, 0), 2)
@@ -279,32 +265,11 @@ def make_ops(state, assets, n, ops):
         count = _add(ops, count, OP_DIM, 0, 0, 0, 0, 0)
         count = _add(ops, count, OP_PATCH, PATCH_SCREEN, 0, 0, 0, 0)
         for slot in range(INVENTORY_SLOTS):
-            item = state.player[n].inventory_item[slot]
-            if item > 0:
-                count = _add_stack(
-                    assets,
-                    ops,
-                    count,
-                    item,
-                    state.player[n].inventory_count[slot],
-                    state.player[n].inventory_damage[slot],
-                    assets.slot_place[slot, 0],
-                    assets.slot_place[slot, 1],
-                    -1,
-                )
+            x, y = assets.slot_place[slot, 0], assets.slot_place[slot, 1]
+            count = _add_slot(state, assets, n, ops, count, slot, x, y, -1)
         x, y = np.int32(state.player[n].cursor[0]), np.int32(state.player[n].cursor[1])
-        if state.player[n].cursor_item > 0:
-            count = _add_stack(
-                assets,
-                ops,
-                count,
-                state.player[n].cursor_item,
-                state.player[n].cursor_count,
-                state.player[n].cursor_damage,
-                x - 8,
-                y - 8,
-                -1,
-            )
+        item, amount = state.player[n].cursor_item, state.player[n].cursor_count
+        count = _add_stack(assets, ops, count, item, amount, state.player[n].cursor_damage, x - 8, y - 8, -1)
         count = _add(ops, count, OP_PICTURE, sprites.POINTER, x, y, 16, 16)
     ops[MAX_OPS, 0] = count
 
@@ -313,7 +278,7 @@ def make_ops(state, assets, n, ops):
 
 
 @device_function
-def _rounded(r, g, b):
+def rounded(r, g, b):
     half = np.float32(0.5)
     return np.floor(r + half), np.floor(g + half), np.floor(b + half)
 
@@ -353,17 +318,17 @@ def op_pixel(assets, ops, op, row, column, rows, columns, r, g, b):
     """One op, other than a patch, over a pixel's colour -> (r, g, b)."""
     one = np.float32(1)
     if ops[op, 0] == OP_PICTURE:
-        return _rounded(*picture_pixel(assets, ops[op, 1], ops[op, 2], ops[op, 3], row, column, rows, columns, r, g, b))
+        return rounded(*picture_pixel(assets, ops[op, 1], ops[op, 2], ops[op, 3], row, column, rows, columns, r, g, b))
     if ops[op, 0] == OP_RECTANGLE:
         scale_x, scale_y = np.float32(WINDOW_WIDTH) / np.float32(columns), np.float32(WINDOW_HEIGHT) / np.float32(rows)
         k = _overlap(column, scale_x, ops[op, 2], ops[op, 4]) * _overlap(row, scale_y, ops[op, 3], ops[op, 5])
         red, green, blue = ops[op, 1] & 255, (ops[op, 1] >> 8) & 255, ops[op, 1] >> 16
         rest = one - k
-        return _rounded(
+        return rounded(
             r * rest + np.float32(red) * k, g * rest + np.float32(green) * k, b * rest + np.float32(blue) * k
         )
     k, dark = np.float32(0.28), np.float32(16 * 0.72)  # dimmed
-    return _rounded(r * k + dark, g * k + dark, b * k + dark)
+    return rounded(r * k + dark, g * k + dark, b * k + dark)
 
 
 @device_function
@@ -372,13 +337,13 @@ def blend(assets, pixel, invert, r, g, b):
     alpha = np.float32(assets.patch_pixels[pixel, 3]) * np.float32(1 / 255)
     if invert:
         white = np.float32(255)
-        return _rounded(
+        return rounded(
             r + (white - r - r) * alpha,
             g + (white - g - g) * alpha,
             b + (white - b - b) * alpha,
         )
     rest = np.float32(1) - alpha
-    return _rounded(
+    return rounded(
         r * rest + np.float32(assets.patch_pixels[pixel, 0]),
         g * rest + np.float32(assets.patch_pixels[pixel, 1]),
         b * rest + np.float32(assets.patch_pixels[pixel, 2]),
@@ -397,21 +362,35 @@ def _span(first, size, window, pixels):
 def overlay_pixel(assets, ops, row, column, rows, columns, r, g, b):
     """All ops over one pixel's colour -> (r, g, b)."""
     for op in range(ops[MAX_OPS, 0]):
-        kind = ops[op, 0]
-        if kind == OP_PATCH or kind == OP_INVERT:
-            patch = ops[op, 1]
-            i, j = row - assets.patch_rect[patch, 0], column - assets.patch_rect[patch, 1]
-            if 0 <= i < assets.patch_rect[patch, 2] and 0 <= j < assets.patch_rect[patch, 3]:
-                pixel = assets.patch_rect[patch, 4] + i * assets.patch_rect[patch, 3] + j
-                r, g, b = blend(assets, pixel, kind == OP_INVERT, r, g, b)
-            continue
-        if kind != OP_DIM:
-            top, bottom = _span(ops[op, 3], ops[op, 5], WINDOW_HEIGHT, rows)
-            left, right = _span(ops[op, 2], ops[op, 4], WINDOW_WIDTH, columns)
-            if not (top <= row < bottom and left <= column < right):
-                continue
-        r, g, b = op_pixel(assets, ops, op, row, column, rows, columns, r, g, b)
+        top, bottom, left, right = op_bounds(assets, ops, op, rows, columns)
+        if top <= row < bottom and left <= column < right:
+            r, g, b = overlay_op(assets, ops, op, row, column, rows, columns, r, g, b)
     return r, g, b
+
+
+@device_function
+def op_bounds(assets, ops, op, rows, columns):
+    """The pixels that an op changes: rows from, to, columns from, to."""
+    kind, patch = ops[op, 0], ops[op, 1]
+    if kind == OP_PATCH or kind == OP_INVERT:
+        top, left = assets.patch_rect[patch, 0], assets.patch_rect[patch, 1]
+        return top, top + assets.patch_rect[patch, 2], left, left + assets.patch_rect[patch, 3]
+    if kind == OP_DIM:
+        return 0, rows, 0, columns
+    top, bottom = _span(ops[op, 3], ops[op, 5], WINDOW_HEIGHT, rows)
+    left, right = _span(ops[op, 2], ops[op, 4], WINDOW_WIDTH, columns)
+    return top, bottom, left, right
+
+
+@device_function
+def overlay_op(assets, ops, op, row, column, rows, columns, r, g, b):
+    """An op over the colour of one of its pixels -> (r, g, b)."""
+    kind, patch = ops[op, 0], ops[op, 1]
+    if kind == OP_PATCH or kind == OP_INVERT:
+        i, j = row - assets.patch_rect[patch, 0], column - assets.patch_rect[patch, 1]
+        pixel = assets.patch_rect[patch, 4] + i * assets.patch_rect[patch, 3] + j
+        return blend(assets, pixel, kind == OP_INVERT, r, g, b)
+    return op_pixel(assets, ops, op, row, column, rows, columns, r, g, b)
 
 
 @device_function

@@ -4,7 +4,6 @@ from minestudio_envs.voxel.drops import add_item, throw
 from minestudio_envs.voxel.items import INVENTORY_SLOTS
 from minestudio_envs.voxel.jit import device_function
 
-FEET, HEAD = 36, 39  # the first and the last slot of armour
 CURSOR = INVENTORY_SLOTS  # stands for the stack on the screen's cursor
 
 

@@ -11,8 +11,9 @@ NUM_ITEMS = len(ITEMS)
 STACK_SIZE = np.array([stack for stack, _ in game_data.ITEMS.values()], np.int32)
 DURABILITY = np.array([durability for _, durability in game_data.ITEMS.values()], np.int32)  # uses; 0 = for ever
 
-HOTBAR_SLOTS = 9
-INVENTORY_SLOTS = 41  # 0-8 hotbar, 9-35 main, 36-39 feet, legs, chest, head, 40 offhand
+# Slots: 0-8 hotbar, 9-35 main, 36-39 feet, legs, chest, head, 40 offhand.
+HOTBAR_SLOTS, MAIN_SLOTS, INVENTORY_SLOTS = 9, 36, 41  # MAIN_SLOTS: the hotbar's too
+FEET, HEAD, OFFHAND = 36, 39, 40
 
 # TOOLS AND WEAPONS
 
@@ -62,10 +63,10 @@ ARMOUR_TOUGHNESS = np.zeros(NUM_ITEMS, np.float32)
 for _material, _points in _ARMOUR_POINTS.items():
     for _i, _part in enumerate(("boots", "leggings", "chestplate", "helmet")):
         _item = ITEM_ID[f"{_material}_{_part}"]
-        ARMOUR_SLOT[_item], ARMOUR_POINTS[_item] = 36 + _i, _points[_i]
+        ARMOUR_SLOT[_item], ARMOUR_POINTS[_item] = FEET + _i, _points[_i]
         ARMOUR_TOUGHNESS[_item] = {"diamond": 2, "netherite": 3}.get(_material, 0)
-ARMOUR_SLOT[ITEM_ID["turtle_helmet"]], ARMOUR_POINTS[ITEM_ID["turtle_helmet"]] = 39, 2
-ARMOUR_SLOT[ITEM_ID["carved_pumpkin"]] = 39
+ARMOUR_SLOT[ITEM_ID["turtle_helmet"]], ARMOUR_POINTS[ITEM_ID["turtle_helmet"]] = HEAD, 2
+ARMOUR_SLOT[ITEM_ID["carved_pumpkin"]] = HEAD
 
 # FOOD
 

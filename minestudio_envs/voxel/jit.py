@@ -12,22 +12,25 @@ from numba import config, njit, types
 
 OPTIONS = {"_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True}
 NARROW = dict.fromkeys((types.uint8, types.int8, types.uint16, types.int16, types.int32), types.int64)
+DEVICE_FUNCTIONS = []  # all of them, for cuda.py
 
 
-def device_function(function=None, *, nrt=False):
+def device_function(function=None, *, nrt=False, forceinline=False):
     """A function that kernels call. One version of it serves all constants and small integers: they become int64.
 
-    ``nrt``: with numba's memory manager, for one that makes arrays or hands them out.
+    ``nrt``: with numba's memory manager, for one that makes arrays or hands them out. ``forceinline``: for one that
+    is called often and that LLVM finds too large: a call passes the State's arrays on the stack, word by word.
     """
     if function is None:
-        return partial(device_function, nrt=nrt)
-    dispatcher = njit(**OPTIONS | {"_nrt": nrt}, no_cpython_wrapper=True)(function)
+        return partial(device_function, nrt=nrt, forceinline=forceinline)
+    dispatcher = njit(**OPTIONS | {"_nrt": nrt}, no_cpython_wrapper=True, forceinline=forceinline)(function)
     if config.DISABLE_JIT:
         return dispatcher
+    DEVICE_FUNCTIONS.append(dispatcher)
     resolve = dispatcher.get_call_template
 
     def get_call_template(args, kws):
-        return resolve(tuple(map(_general, args)), {name: _general(kind) for name, kind in kws.items()})
+        return resolve(tuple(map(general, args)), {name: general(kind) for name, kind in kws.items()})
 
     def refuse(*_, **__):
         raise TypeError(f"{function.__name__} can be called by kernels only; .py_func is the Python function")
@@ -38,7 +41,13 @@ def device_function(function=None, *, nrt=False):
     return dispatcher
 
 
-def _general(kind):
+def python_function(function):
+    """The Python function that a device function was made of; one that is not compiled is that itself."""
+    return getattr(function, "py_func", function)
+
+
+def general(kind):
+    """The type that one version of a function serves in place of ``kind``."""
     kind = types.unliteral(kind)
     return NARROW.get(kind, kind)
 

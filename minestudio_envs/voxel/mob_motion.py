@@ -25,7 +25,7 @@ from minestudio_envs.voxel.goals import (
     turn_towards,
     yaw_towards,
 )
-from minestudio_envs.voxel.items import INVENTORY_SLOTS, ITEM_ID
+from minestudio_envs.voxel.items import ITEM_ID, OFFHAND
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.mobs import (
     DEATH_TICKS,
@@ -46,19 +46,16 @@ from minestudio_envs.voxel.mobs import (
 from minestudio_envs.voxel.physics import (
     AIR_DRAG,
     AIR_SPEED,
-    DEGREES,
     GRAVITY,
     GROUND_DRAG,
     INPUT_SCALE,
     JUMP_VELOCITY,
-    PLAYER_HALF_WIDTH,
     SAFE_FALL,
-    SNEAKING_HEIGHT,
-    STANDING_HEIGHT,
     STEP_HEIGHT,
     VERTICAL_DRAG,
     still,
 )
+from minestudio_envs.voxel.player_body import DEGREES, PLAYER_HALF_WIDTH, body_height
 from minestudio_envs.voxel.randomness import STREAM_MOB, STREAM_STRAFE, draw, random_bits, stream_bits, tick_bits
 from minestudio_envs.voxel.state import CHICKEN, SKELETON, ZOMBIE
 
@@ -78,7 +75,7 @@ CLIMB_OUT = 0.3  # vertical speed of a swimmer at a bank
 CHICKEN_FALL = 0.6  # factor of a falling chicken's speed
 LAVA_DAMAGE, LAVA_FIRE_TICKS = 4.0, 300
 CACTUS_DAMAGE, FIRE_DAMAGE, FIRE_EVERY = 1.0, 1.0, 20
-CACTUS, EGG, OFFHAND = BLOCK_ID["cactus"], ITEM_ID["egg"], INVENTORY_SLOTS - 1
+CACTUS, EGG = BLOCK_ID["cactus"], ITEM_ID["egg"]
 
 
 @device_function
@@ -301,7 +298,7 @@ def burn(state, n, m, feet):
             state.mobs[n, m].fire_ticks = fire - 1
 
 
-@device_function
+@device_function(forceinline=True)
 def tick_mob(state, n, m, tables, bits, bait):
     """One tick of one mob: counters, goal, head, motion."""
     for axis in range(3):
@@ -373,11 +370,14 @@ def push_apart(dx, dz):
 
 
 @device_function
-def push_bodies(state, n, tables):
-    """Living bodies that overlap push each other apart: mobs in both ticks, the player in the mob's tick only."""
+def push_bodies(state, n, tables, slots):
+    """Living bodies that overlap push each other apart: mobs in both ticks, the player in the mob's tick only.
+
+    ``slots``: mobs are in slots below this one.
+    """
     px, py, pz = state.player[n].position[0], state.player[n].position[1], state.player[n].position[2]
-    player_height = SNEAKING_HEIGHT if state.player[n].sneaking else STANDING_HEIGHT
-    for m in range(state.mobs.shape[1]):
+    player_height = body_height(state.player[n].sneaking)
+    for m in range(slots):
         kind = state.mobs[n, m].kind
         if kind == 0 or state.mobs[n, m].health <= 0.0:
             continue
@@ -390,7 +390,7 @@ def push_bodies(state, n, tables):
             state.player[n].velocity[2] += az
             state.mobs[n, m].velocity[0] -= 2.0 * ax
             state.mobs[n, m].velocity[2] -= 2.0 * az
-        for other in range(m + 1, state.mobs.shape[1]):
+        for other in range(m + 1, slots):
             # most are far away: that is asked first, of free slots too
             dx, dz = state.mobs[n, other].position[0] - x, state.mobs[n, other].position[2] - z
             if abs(dx) >= WIDEST or abs(dz) >= WIDEST:
@@ -435,7 +435,9 @@ def tick_mobs(state, n, tables):
         state.player[n].inventory_item[OFFHAND],
     )  # fmt: skip
     bait = int(tables.item_bait[held] | tables.item_bait[offhand])
+    slots = 0
     for m in range(state.mobs.shape[1]):
         if state.mobs[n, m].kind != 0:
             tick_mob(state, n, m, tables, bits, bait)
-    push_bodies(state, n, tables)
+            slots = m + 1
+    push_bodies(state, n, tables, slots)

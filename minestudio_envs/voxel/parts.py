@@ -417,7 +417,7 @@ def box_texel(assets, part, box, dx, dy, dz, depth):
     return near, texel, part[PART_SHADE + face]
 
 
-@device_function
+@device_function(forceinline=True)
 def part_pixel(assets, frame, part, dx, dy, dz, r, g, b, depth):
     """Draw a part over a pixel -> its new (r, g, b, depth)."""
     box = np.int32(part[PART_BOX])

@@ -25,10 +25,11 @@ from minestudio_envs.voxel.collision import (
     move_box,
     touched,
 )
-from minestudio_envs.voxel.drops import PLAYER_HALF, PLAYER_HEIGHT, PLAYER_SNEAKING, WATER_PUSH
-from minestudio_envs.voxel.inventory import FEET, HEAD, close_screen, throw_everything, wear
-from minestudio_envs.voxel.items import HOTBAR_SLOTS, INVENTORY_SLOTS
+from minestudio_envs.voxel.drops import WATER_PUSH
+from minestudio_envs.voxel.inventory import close_screen, throw_everything, wear
+from minestudio_envs.voxel.items import FEET, HEAD, HOTBAR_SLOTS, INVENTORY_SLOTS
 from minestudio_envs.voxel.jit import device_function
+from minestudio_envs.voxel.player_body import DEGREES, PLAYER_HALF_WIDTH, STANDING_HEIGHT, body_height, eye_height
 from minestudio_envs.voxel.state import CUSTOM_ID, DAMAGE_TAKEN, DEATHS, EFFECT_ID, EFFECTS, GAMERULE_ID
 
 # Indices into the 20 buttons of a tick (VPT's order).
@@ -51,8 +52,6 @@ HUNGER, POISON, SLOW_FALLING = EFFECT_ID["hunger"], EFFECT_ID["poison"], EFFECT_
 WATER_BREATHING = EFFECT_ID["water_breathing"]
 NUM_EFFECTS = len(EFFECTS)
 
-PLAYER_HALF_WIDTH, STANDING_HEIGHT, SNEAKING_HEIGHT = PLAYER_HALF, PLAYER_HEIGHT, PLAYER_SNEAKING
-STANDING_EYES, SNEAKING_EYES = 1.62, 1.27
 STEP_HEIGHT = 0.6
 
 GRAVITY, VERTICAL_DRAG = 0.08, 0.98
@@ -95,23 +94,19 @@ EXHAUSTION_STEP = 4.0
 MAX_EXHAUSTION = 40.0
 STARVATION_DAMAGE = 1.0  # every 80 ticks; difficulty hard starves to death
 
-DEGREES = math.pi / 180.0
-
 
 @device_function
 def wrap_degrees(angle):
     """An angle in degrees to [-180, 180)."""
-    return angle - 360.0 * math.floor((angle + 180.0) / 360.0)
+    turned = angle + 180.0
+    if 0.0 <= turned < 360.0:  # mostly; a division takes long
+        return angle
+    return angle - 360.0 * math.floor(turned / 360.0)
 
 
 @device_function
 def still(v):
     return 0.0 if abs(v) < STILL else v
-
-
-@device_function
-def eye_height(sneaking):
-    return SNEAKING_EYES if sneaking else STANDING_EYES
 
 
 @device_function
@@ -197,7 +192,7 @@ def feel(voxels, player, gamerule, n, tables, touch):
     """
     x, y, z = player[n].position[0], player[n].position[1], player[n].position[2]
     half = PLAYER_HALF_WIDTH
-    height = SNEAKING_HEIGHT if player[n].sneaking else STANDING_HEIGHT
+    height = body_height(player[n].sneaking)
     eyes = eye_height(player[n].sneaking)
     bits, depth = 0, 0.0
     if touch & TOUCH_WATER:
@@ -282,7 +277,7 @@ def move_player(state, n, tables, pressed):
     crouched = state.player[n].sneaking != 0
 
     # SURROUNDINGS
-    height = SNEAKING_HEIGHT if crouched else STANDING_HEIGHT
+    height = body_height(crouched)
     touch = touched(voxels, n, tables.block_touch, x, y, z, half, height)
     feels, depth = 0, 0.0
     if touch != 0 or state.player[n].air < MAX_AIR or state.player[n].fire_ticks > 0:
@@ -305,7 +300,7 @@ def move_player(state, n, tables, pressed):
     sneaking = pressed[SNEAK] != 0
     if crouched and not sneaking:  # no room to stand up
         sneaking = not is_free(voxels, n, block_height, x - half, x + half, y, y + STANDING_HEIGHT, z - half, z + half)
-    height = SNEAKING_HEIGHT if sneaking else STANDING_HEIGHT
+    height = body_height(sneaking)
     forward = float(pressed[FORWARD]) - float(pressed[BACK])
     strafe = float(pressed[LEFT]) - float(pressed[RIGHT])
     eating = state.player[n].eat_ticks > 0

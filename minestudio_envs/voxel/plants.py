@@ -203,37 +203,43 @@ def hang_vines(state, n, x, y, z, coin):
 @device_function
 def grow_trees(state, n, seed, spawn_x, spawn_z):
     """Trees in the cells of a grid by biome: many in forests and groves, few in the open, none near the spawn."""
+    for cell_x in range(state.voxels.shape[1] // TREE_CELL):
+        grow_tree_row(state, n, seed, spawn_x, spawn_z, cell_x)
+
+
+@device_function
+def grow_tree_row(state, n, seed, spawn_x, spawn_z, cell_x):
+    """``grow_trees`` in a row of cells. Crowns meet, so the rows come one after another."""
     size = state.voxels.shape[1]
-    for cell_x in range(size // TREE_CELL):
-        for cell_z in range(size // TREE_CELL):
-            bits = mix(hash2(seed + STREAM_TREE, (cell_x << 32) | cell_z))
-            biome = state.biome[n, cell_x * TREE_CELL, cell_z * TREE_CELL]
-            chance = TREE_CHANCE[biome]
-            if biome == PLAINS and to_unit(bits) < GROVE_CHANCE:
-                grove = noise(seed + np.uint64(1), GROVE_WAVE, size, cell_x * TREE_CELL, cell_z * TREE_CELL)
-                chance = GROVE_CHANCE if 0.5 + 0.5 * grove > GROVE_LEVEL else chance
-            if to_unit(bits) >= chance:
-                continue
-            bits = mix(bits)
-            x = cell_x * TREE_CELL + 1 + np.int64(bits % np.uint64(TREE_CELL - 1))
-            z = cell_z * TREE_CELL + 1 + np.int64((bits >> np.uint64(8)) % np.uint64(TREE_CELL - 1))
-            clearing = CLEARING if biome == PLAINS else FOREST_CLEARING
-            dx, dz = torus_offset(x, spawn_x, size), torus_offset(z, spawn_z, size)
-            if dx * dx + dz * dz <= clearing * clearing:
-                continue
-            kind = BIRCH if to_unit(bits << np.uint64(8)) < BIRCH_CHANCE else OAK
-            if biome == TAIGA or (biome == EXTREME_HILLS and kind == OAK):
-                kind = SPRUCE
-            elif biome == SAVANNA:
-                kind = ACACIA
-            elif biome == SWAMP:
-                kind = SWAMP_OAK
-            elif biome == EXTREME_HILLS:
-                kind = OAK
-            base = ground_of(state, n, x, z)
-            room = base + TALLEST_TREE <= state.voxels.shape[3] and state.voxels[n, x, z, base] == AIR
-            if room and is_soil(state.voxels[n, x, z, base - 1]):
-                grow_tree(state, n, kind, x, z, base, mix(bits))
+    for cell_z in range(size // TREE_CELL):
+        bits = mix(hash2(seed + STREAM_TREE, (cell_x << 32) | cell_z))
+        biome = state.biome[n, cell_x * TREE_CELL, cell_z * TREE_CELL]
+        chance = TREE_CHANCE[biome]
+        if biome == PLAINS and to_unit(bits) < GROVE_CHANCE:
+            grove = noise(seed + np.uint64(1), GROVE_WAVE, size, cell_x * TREE_CELL, cell_z * TREE_CELL)
+            chance = GROVE_CHANCE if 0.5 + 0.5 * grove > GROVE_LEVEL else chance
+        if to_unit(bits) >= chance:
+            continue
+        bits = mix(bits)
+        x = cell_x * TREE_CELL + 1 + np.int64(bits % np.uint64(TREE_CELL - 1))
+        z = cell_z * TREE_CELL + 1 + np.int64((bits >> np.uint64(8)) % np.uint64(TREE_CELL - 1))
+        clearing = CLEARING if biome == PLAINS else FOREST_CLEARING
+        dx, dz = torus_offset(x, spawn_x, size), torus_offset(z, spawn_z, size)
+        if dx * dx + dz * dz <= clearing * clearing:
+            continue
+        kind = BIRCH if to_unit(bits << np.uint64(8)) < BIRCH_CHANCE else OAK
+        if biome == TAIGA or (biome == EXTREME_HILLS and kind == OAK):
+            kind = SPRUCE
+        elif biome == SAVANNA:
+            kind = ACACIA
+        elif biome == SWAMP:
+            kind = SWAMP_OAK
+        elif biome == EXTREME_HILLS:
+            kind = OAK
+        base = ground_of(state, n, x, z)
+        room = base + TALLEST_TREE <= state.voxels.shape[3] and state.voxels[n, x, z, base] == AIR
+        if room and is_soil(state.voxels[n, x, z, base - 1]):
+            grow_tree(state, n, kind, x, z, base, mix(bits))
 
 
 # PLANTS
@@ -329,16 +335,23 @@ def grow_plant(state, n, x, z, ground, plant, near_spawn, bits):
 @device_function
 def grow_plants(state, n, seed, spawn_x, spawn_z):
     """The plants that the columns were given."""
+    for x in range(state.voxels.shape[1]):
+        grow_plant_row(state, n, seed, spawn_x, spawn_z, x, True, True)
+
+
+@device_function
+def grow_plant_row(state, n, seed, spawn_x, spawn_z, x, cacti, others):
+    """``grow_plants`` of the columns (x, ...), or only the cacti, which look at their neighbours, or the others."""
     size = state.voxels.shape[1]
-    first = surface_index(state.voxels, 0, 0)
-    for x in range(size):
-        for z in range(size):
-            packed = np.int64(state.scratch[n, first + x * size + z])
-            if packed >> 8:
-                dx, dz = torus_offset(x, spawn_x, size), torus_offset(z, spawn_z, size)
-                bits = mix(seed + np.uint64(x * size + z))
-                if dx != 0 or dz != 0:
-                    grow_plant(state, n, x, z, packed & 255, packed >> 8, dx * dx + dz * dz < 9, bits)
+    first = surface_index(state.voxels, x, 0)
+    for z in range(size):
+        packed = np.int64(state.scratch[n, first + z])
+        plant = packed >> 8
+        if plant and (cacti if plant == CACTUS else others):
+            dx, dz = torus_offset(x, spawn_x, size), torus_offset(z, spawn_z, size)
+            bits = mix(seed + np.uint64(x * size + z))
+            if dx != 0 or dz != 0:
+                grow_plant(state, n, x, z, packed & 255, plant, dx * dx + dz * dz < 9, bits)
 
 
 @device_function

@@ -13,17 +13,11 @@ import numpy as np
 from minestudio_envs.voxel.blocks import AIR
 from minestudio_envs.voxel.collision import is_free
 from minestudio_envs.voxel.drops import add_item, drop_item
-from minestudio_envs.voxel.items import HOTBAR_SLOTS, INVENTORY_SLOTS, NUM_ITEMS
+from minestudio_envs.voxel.items import HOTBAR_SLOTS, INVENTORY_SLOTS, MAIN_SLOTS, NUM_ITEMS
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.mobs import spawn_mob
-from minestudio_envs.voxel.physics import (
-    DEGREES,
-    PLAYER_HALF_WIDTH,
-    STANDING_HEIGHT,
-    give_effect,
-    place_player,
-    wrap_degrees,
-)
+from minestudio_envs.voxel.physics import give_effect, place_player, wrap_degrees
+from minestudio_envs.voxel.player_body import DEGREES, PLAYER_HALF_WIDTH, STANDING_HEIGHT
 from minestudio_envs.voxel.randomness import STREAM_COMMAND, STREAM_SUMMON, random_bits, random_index, to_unit
 from minestudio_envs.voxel.world import break_block, change_block
 
@@ -61,7 +55,6 @@ REPLACE, KEEP, DESTROY, HOLLOW, OUTLINE = range(5)  # how blocks are set
 MAX_FILL = 32768
 
 IN_HAND = -2  # the selected slot
-MAIN_SLOTS = 36  # hotbar and main inventory
 SUMMON_HEIGHT = 3.0  # above the player's feet
 SUMMON_TRIES = 8
 
@@ -69,7 +62,8 @@ SUMMON_TRIES = 8
 # `members` that are drawn, and the `parent` (1 + its row, 0 = none) holds too.
 PARENT, MEMBER, MEMBERS, CHOSEN, STREAM = range(5)
 # Columns of `starts`; the last row whose condition holds is the one.
-START_CONDITION, START_RANGE, START_TIME, START_WEATHER, START_SEEDED, START_KEY, START_BIOMES = range(7)
+START_COLUMNS = 7
+START_CONDITION, START_RANGE, START_TIME, START_WEATHER, START_SEEDED, START_KEY, START_BIOMES = range(START_COLUMNS)
 
 
 class Script(NamedTuple):
@@ -77,7 +71,7 @@ class Script(NamedTuple):
 
     program: np.ndarray  # float64 [P, ROW]
     conditions: np.ndarray  # int64 [C, 5]
-    starts: np.ndarray  # int64 [S, 7]
+    starts: np.ndarray  # int64 [S, START_COLUMNS]
 
 
 def make_script(program=None, conditions=None, starts=None) -> Script:
@@ -92,7 +86,7 @@ def make_script(program=None, conditions=None, starts=None) -> Script:
     return Script(
         table("program", program, ROW, np.float64),
         table("conditions", conditions, 5, np.int64),
-        table("starts", starts, 7, np.int64),
+        table("starts", starts, START_COLUMNS, np.int64),
     )
 
 

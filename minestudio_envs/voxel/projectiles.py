@@ -8,13 +8,8 @@ from minestudio_envs.voxel.blocks import FIRST_LIQUID, LAST_WATER
 from minestudio_envs.voxel.collision import block_at, is_free, ray_to_box, ray_to_solid
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.mobs import body, count_kill, hurt_mob, knock_back
-from minestudio_envs.voxel.physics import (
-    PLAYER_HALF_WIDTH,
-    SNEAKING_HEIGHT,
-    STANDING_HEIGHT,
-    STOPPED_BY_ARMOUR,
-    hurt_player,
-)
+from minestudio_envs.voxel.physics import STOPPED_BY_ARMOUR, hurt_player
+from minestudio_envs.voxel.player_body import PLAYER_HALF_WIDTH, body_height
 from minestudio_envs.voxel.randomness import STREAM_ARROW, draw, random_bits
 
 ARROW_GRAVITY, ARROW_DRAG, ARROW_WATER_DRAG = 0.05, 0.99, 0.6
@@ -94,7 +89,7 @@ def fly(state, n, tables, i):
     nearest, hit = way, -1  # -1: no body, -2: the player
     px, py, pz = state.player[n].position[0], state.player[n].position[1], state.player[n].position[2]
     side = PLAYER_HALF_WIDTH + TARGET_MARGIN
-    top = py + (SNEAKING_HEIGHT if state.player[n].sneaking else STANDING_HEIGHT) + TARGET_MARGIN
+    top = py + body_height(state.player[n].sneaking) + TARGET_MARGIN
     distance = ray_to_box(x, y, z, dx, dy, dz, px - side, px + side, py - TARGET_MARGIN, top, pz - side, pz + side)
     if 0.0 <= distance < nearest and state.player[n].health > 0.0:
         nearest, hit = distance, -2

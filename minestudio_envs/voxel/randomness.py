@@ -8,7 +8,7 @@ The mixer is the finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable ps
 
 import numpy as np
 
-from minestudio_envs.voxel.jit import device_function
+from minestudio_envs.voxel.jit import device_function, python_function
 
 # Streams keep the draws of different purposes apart. A stream may be offset by an index (a mob, a column):
 # leave 2**16 between two of them.
@@ -89,7 +89,7 @@ def random_index(bits, count):
 
 def environment_key(seed: int, index: int) -> int:
     """The int64 key of environment ``index`` of a batch seeded with ``seed``; a single environment has index 0."""
-    mixed = getattr(mix, "py_func", mix)  # hash2, in Python
+    mixed = python_function(mix)  # hash2, in Python
     with np.errstate(over="ignore"):
         key = mixed(mixed(np.uint64(seed & 0xFFFFFFFFFFFFFFFF) + _GOLDEN) + np.uint64(index) * _GOLDEN)
     return int(key.astype(np.int64))

@@ -71,13 +71,19 @@ def make_tiles(height, tiles):
     top = np.uint8(0)
     for i in range(tiles.shape[0]):
         for j in range(tiles.shape[1]):
-            highest = np.uint8(0)
-            for x in range(TILE):
-                for z in range(TILE):
-                    highest = max(highest, height[np.uint32(i * TILE + x), np.uint32(j * TILE + z)])
-            tiles[i, j] = highest
-            top = max(top, highest)
+            tiles[i, j] = tile_top(height, i, j)
+            top = max(top, tiles[i, j])
     return F(top)
+
+
+@device_function
+def tile_top(height, i, j):
+    """The highest column of a tile."""
+    highest = np.uint8(0)
+    for x in range(TILE):
+        for z in range(TILE):
+            highest = max(highest, height[np.uint32(i * TILE + x), np.uint32(j * TILE + z)])
+    return highest
 
 
 @device_function
@@ -124,24 +130,35 @@ def render_pixel(world, assets, frame, things, ops, rows, columns, row, column):
     r, g, b = np.floor(r + HALF), np.floor(g + HALF), np.floor(b + HALF)
     dx, dy, dz = ray_direction(frame, row, column)
     for c in range(num_cuts):
-        cut = cuts[c]
-        if cut[CUT_RECT] <= row < cut[CUT_RECT + 1] and cut[CUT_RECT + 2] <= column < cut[CUT_RECT + 3]:
-            texels = cutout_texels(world.voxels, assets, frame, cut, dx, dy, dz, depth)
-            r, g, b, depth = cutout_pixel(frame, cut, texels, dx, dy, dz, r, g, b, depth)
+        if inside(cuts[c], CUT_RECT, row, column):
+            texels = cutout_texels(world.voxels, assets, frame, cuts[c], dx, dy, dz, depth)
+            r, g, b, depth = cutout_pixel(frame, cuts[c], texels, dx, dy, dz, r, g, b, depth)
     for p in range(num_parts):
-        part = parts[p]
-        if part[PART_RECT] <= row < part[PART_RECT + 1] and part[PART_RECT + 2] <= column < part[PART_RECT + 3]:
-            r, g, b, depth = part_pixel(assets, frame, part, dx, dy, dz, r, g, b, depth)
+        if inside(parts[p], PART_RECT, row, column):
+            r, g, b, depth = part_pixel(assets, frame, parts[p], dx, dy, dz, r, g, b, depth)
+    r, g, b = near_pixel(assets, frame, marks, num_marks, held, shift, rows, columns, row, column, r, g, b, depth)
+    return hud.overlay_pixel(assets, ops, row, column, rows, columns, r, g, b)
+
+
+@device_function
+def inside(table, rect, row, column):
+    """Whether a pixel is in the rectangle that begins at table[rect]: rows from, to, columns from, to."""
+    return table[rect] <= row < table[rect + 1] and table[rect + 2] <= column < table[rect + 3]
+
+
+@device_function
+def near_pixel(assets, frame, marks, num_marks, held, shift, rows, columns, row, column, r, g, b, depth):
+    """Marks, rain and what is held over a pixel that shows the world -> (r, g, b)."""
+    dx, dy, dz = ray_direction(frame, row, column)
     r, g, b = np.floor(r + HALF), np.floor(g + HALF), np.floor(b + HALF)
     for m in range(num_marks):
-        mark = marks[m]
-        if mark[MARK_RECT] <= row < mark[MARK_RECT + 1] and mark[MARK_RECT + 2] <= column < mark[MARK_RECT + 3]:
-            r, g, b = mark_pixel(assets, frame, mark, F(640) / F(columns), dx, dy, dz, r, g, b, depth)
+        if inside(marks[m], MARK_RECT, row, column):
+            r, g, b = mark_pixel(assets, frame, marks[m], F(640) / F(columns), dx, dy, dz, r, g, b, depth)
     if frame.rain > ZERO:
         r, g, b = rain_pixel(frame, row, column, columns, dx, dy, dz, r, g, b, depth)
-    if held[PART_RECT] <= row < held[PART_RECT + 1] and held[PART_RECT + 2] <= column < held[PART_RECT + 3]:
+    if inside(held, PART_RECT, row, column):
         r, g, b = held_pixel(assets, frame, held, shift, rows, columns, row, column, r, g, b)
-    return hud.overlay_pixel(assets, ops, row, column, rows, columns, r, g, b)
+    return r, g, b
 
 
 @njit(error_model="numpy")
@@ -155,7 +172,7 @@ def render_by_pixel(state, assets, n, image):
     num_parts = make_mob_parts(state, assets, world, n, frame, rows, columns, parts)
     num_parts = make_item_parts(state, assets, world, n, frame, rows, columns, parts, num_parts)
     cuts = np.empty((MAX_CUTOUTS, CUT_SIZE), np.float32)
-    num_cuts = make_cutouts(world, assets, frame, rows, columns, cuts, image, cuts, False)
+    num_cuts = make_cutouts(world, assets, frame, rows, columns, cuts, None, None)
     marks = np.empty((2, MARK_SIZE), np.float32)
     num_marks = make_marks(state, world, assets, n, frame, rows, columns, marks)
     held = np.empty(PART_SIZE, np.float32)
@@ -615,7 +632,7 @@ def render(state, assets, n, image):
     world = make_world(state, assets, n, frame, tiles)
     depths = np.empty((rows, columns), np.float32)
     draw_world(world, assets, frame, image, depths)
-    make_cutouts(world, assets, frame, rows, columns, np.empty((1, CUT_SIZE), np.float32), image, depths, True)
+    make_cutouts(world, assets, frame, rows, columns, np.empty((1, CUT_SIZE), np.float32), image, depths)
     parts = np.empty((most_parts(state), PART_SIZE), np.float32)
     num_parts = make_mob_parts(state, assets, world, n, frame, rows, columns, parts)
     num_parts = make_item_parts(state, assets, world, n, frame, rows, columns, parts, num_parts)

@@ -7,10 +7,7 @@ picture of 176 x 166 stands in its middle. The 2 x 2 crafting grid is drawn and 
 import numpy as np
 
 from minestudio_envs.voxel.digging import stop_digging
-from minestudio_envs.voxel.drops import OFFHAND
 from minestudio_envs.voxel.inventory import (
-    FEET,
-    HEAD,
     clear_slot,
     close_screen,
     lose_from_cursor,
@@ -18,7 +15,7 @@ from minestudio_envs.voxel.inventory import (
     throw_cursor,
     throw_from,
 )
-from minestudio_envs.voxel.items import HOTBAR_SLOTS, ITEM_ID
+from minestudio_envs.voxel.items import FEET, HEAD, HOTBAR_SLOTS, ITEM_ID, OFFHAND
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.physics import ATTACK, DROP, HOTBAR, INVENTORY, SNEAK, USE
 

@@ -1,6 +1,6 @@
 """The engine's whole state, as one NamedTuple of arrays whose leading axis is the environment.
 
-On the CPU the arrays are NumPy's; on a GPU they will be device arrays. The engine's functions are device
+On the CPU the arrays are NumPy's; on a GPU they are numba's device arrays. The engine's functions are device
 functions (jit.py) ``f(state, n, ...)`` that read and write environment ``n``; a driver calls them from a ``prange``
 loop (CPU) or a kernel (GPU). Nothing else is hidden anywhere: copying these arrays copies the engine.
 What is small is kept in records, ``state.player[n].health``: few arrays, which numba compiles six times as fast as
@@ -216,12 +216,34 @@ def views(state: State) -> dict[str, np.ndarray]:
     """Every field as an array that shares the state's memory: ``health`` [N], ``mob_position`` [N, M, 3], ..."""
     fields = {}
     for name, array in state._asdict().items():
-        if array.dtype.names is None:
-            fields[name] = array
-        else:
-            prefix = PREFIX.get(name, "")
-            fields.update({prefix + field: np.asarray(array[field]) for field in array.dtype.names})
+        fields |= array_views(name, array)
     return fields
+
+
+def array_views(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
+    """``views`` of one array of a State."""
+    if array.dtype.names is None:
+        return {name: array}
+    return {PREFIX.get(name, "") + field: np.asarray(array[field]) for field in array.dtype.names}
+
+
+def without_remains(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """``views``, or a snapshot, with zeros for what means nothing: free slots, and what a closed screen or an end to
+    digging left behind. What is in those depends on what was there before, whatever the episode."""
+    used = {
+        "mob_": fields["mob_kind"] > 0,
+        "arrow_": fields["arrow_ticks"] > 0,
+        "drop_": fields["drop_item"] > 0,
+        "cursor": fields["gui_open"] > 0,
+        "dig_block": fields["dig_progress"] > 0,
+    }
+    kept = {}
+    for name, array in fields.items():
+        mask = next((mask for prefix, mask in used.items() if name.startswith(prefix)), None)
+        if mask is not None and array.shape[: mask.ndim] == mask.shape:
+            array = np.where(mask.reshape(mask.shape + (1,) * (array.ndim - mask.ndim)), array, 0)
+        kept[name] = array
+    return kept
 
 
 def allocate(num_envs: int, max_mobs: int, world_size: int = WORLD_SIZE, world_height: int = WORLD_HEIGHT) -> State:

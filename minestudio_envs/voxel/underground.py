@@ -184,53 +184,63 @@ def carve_span(state, n, x, z, low, high, spawn_x, spawn_z):
 
 
 @device_function
-def carve_ball(state, n, x, z, y, radius, flatness, spawn_x, spawn_z):
-    """A hollow ball around (x, y, z), lower than wide by ``flatness``."""
+def carve_ball(state, n, x, z, y, radius, flatness, spawn_x, spawn_z, lane, lanes):
+    """A hollow ball around (x, y, z), lower than wide by ``flatness``; the columns of thread ``lane`` of ``lanes``."""
     mask = state.voxels.shape[1] - 1
     for i in range(math.floor(x - radius), math.floor(x + radius) + 1):
         for j in range(math.floor(z - radius), math.floor(z + radius) + 1):
             dx, dz = i + 0.5 - x, j + 0.5 - z
             rest = radius * radius - dx * dx - dz * dz
-            if rest > 0.0:
+            if rest > 0.0 and (8 * (i & mask) + (j & mask)) & (lanes - 1) == lane:
                 half = math.sqrt(rest) * flatness
                 low, high = math.floor(y - half + 0.5), math.floor(y + half + 0.5)
                 carve_span(state, n, i & mask, j & mask, low, high, spawn_x, spawn_z)
 
 
 @device_function
+def count_worms(size, world_height):
+    return int(WORMS_PER_CHUNK * (size // CHUNK) ** 2 * depth_scale(world_height))
+
+
+@device_function
 def carve_caves(state, n, seed, spawn_x, spawn_z):
     """Winding tunnels, some of which begin in a room or at the surface."""
+    for worm in range(count_worms(state.voxels.shape[1], state.voxels.shape[3])):
+        carve_worm(state, n, seed, worm, spawn_x, spawn_z, 0, 1)
+
+
+@device_function
+def carve_worm(state, n, seed, worm, spawn_x, spawn_z, lane, lanes):
+    """A tunnel. Of ``lanes`` threads (a power of two) that all call it each carves columns of its own."""
     size, sea = state.voxels.shape[1], sea_level(state.voxels.shape[3])
-    worms = int(WORMS_PER_CHUNK * (size // CHUNK) ** 2 * depth_scale(state.voxels.shape[3]))
-    caves_seed = mix(seed + STREAM_CAVE)
-    for worm in range(worms):
-        bits = hash2(caves_seed, worm)
-        x, z = float(bits & np.uint64(size - 1)), float((bits >> np.uint64(16)) & np.uint64(size - 1))
-        y = MIN_DEPTH + to_unit(bits) * (sea - MIN_DEPTH)
+    bits = hash2(mix(seed + STREAM_CAVE), worm)
+    x, z = float(bits & np.uint64(size - 1)), float((bits >> np.uint64(16)) & np.uint64(size - 1))
+    y = MIN_DEPTH + to_unit(bits) * (sea - MIN_DEPTH)
+    bits = mix(bits)
+    yaw, pitch = to_unit(bits) * 2.0 * math.pi, (to_unit(bits << np.uint64(20)) - 0.5) * 0.8
+    bits = mix(bits)
+    radius = WORM_RADIUS[0] + to_unit(bits) * (WORM_RADIUS[1] - WORM_RADIUS[0])
+    steps = WORM_STEPS // 2 + np.int64((bits >> np.uint64(8)) % np.uint64(WORM_STEPS))
+    kind = to_unit(bits << np.uint64(24))
+    bend_yaw, bend_pitch = 0.0, 0.0
+    room = 0.0
+    if kind < ENTRANCES:
+        y, pitch = float(ground_of(state, n, int(x), int(z))), -0.6
+    elif kind < ENTRANCES + (1.0 - ENTRANCES) * ROOMS:
+        room = ROOM_RADIUS[0] + to_unit(mix(bits)) * (ROOM_RADIUS[1] - ROOM_RADIUS[0])
+    for step in range(steps):
         bits = mix(bits)
-        yaw, pitch = to_unit(bits) * 2.0 * math.pi, (to_unit(bits << np.uint64(20)) - 0.5) * 0.8
-        bits = mix(bits)
-        radius = WORM_RADIUS[0] + to_unit(bits) * (WORM_RADIUS[1] - WORM_RADIUS[0])
-        steps = WORM_STEPS // 2 + np.int64((bits >> np.uint64(8)) % np.uint64(WORM_STEPS))
-        kind = to_unit(bits << np.uint64(24))
-        bend_yaw, bend_pitch = 0.0, 0.0
-        room = 0.0
-        if kind < ENTRANCES:
-            y, pitch = float(ground_of(state, n, int(x), int(z))), -0.6
-        elif kind < ENTRANCES + (1.0 - ENTRANCES) * ROOMS:
-            room = ROOM_RADIUS[0] + to_unit(mix(bits)) * (ROOM_RADIUS[1] - ROOM_RADIUS[0])
-        for step in range(steps):
-            bits = mix(bits)
-            width = radius * (0.6 + 0.4 * math.sin(math.pi * step / steps))
-            in_room = step == 0 and room > 0.0
-            carve_ball(state, n, x, z, y, room if in_room else width, 0.6 if in_room else 0.9, spawn_x, spawn_z)
-            flat = math.cos(pitch)
-            x += WORM_STEP * flat * math.cos(yaw)
-            z += WORM_STEP * flat * math.sin(yaw)
-            y += WORM_STEP * math.sin(pitch)
-            if y < MIN_DEPTH + 1.0:
-                y, pitch = MIN_DEPTH + 1.0, 0.3
-            pitch = 0.85 * pitch + bend_pitch
-            yaw += bend_yaw
-            bend_pitch = 0.8 * bend_pitch + 0.12 * (to_unit(bits) - 0.5)
-            bend_yaw = 0.75 * bend_yaw + 0.5 * (to_unit(bits << np.uint64(24)) - 0.5)
+        width = radius * (0.6 + 0.4 * math.sin(math.pi * step / steps))
+        in_room = step == 0 and room > 0.0
+        wide, flatness = (room, 0.6) if in_room else (width, 0.9)
+        carve_ball(state, n, x, z, y, wide, flatness, spawn_x, spawn_z, lane, lanes)
+        flat = math.cos(pitch)
+        x += WORM_STEP * flat * math.cos(yaw)
+        z += WORM_STEP * flat * math.sin(yaw)
+        y += WORM_STEP * math.sin(pitch)
+        if y < MIN_DEPTH + 1.0:
+            y, pitch = MIN_DEPTH + 1.0, 0.3
+        pitch = 0.85 * pitch + bend_pitch
+        yaw += bend_yaw
+        bend_pitch = 0.8 * bend_pitch + 0.12 * (to_unit(bits) - 0.5)
+        bend_yaw = 0.75 * bend_yaw + 0.5 * (to_unit(bits << np.uint64(24)) - 0.5)

@@ -1,7 +1,5 @@
 """The use key: placing blocks, buckets, eating, putting on armour, shearing and milking."""
 
-import math
-
 import numpy as np
 
 from minestudio_envs.voxel.blocks import (
@@ -12,25 +10,19 @@ from minestudio_envs.voxel.blocks import (
     FIRST_LIQUID,
     FIRST_OPAQUE,
     FLOWERS,
-    LAST_WATER,
     LAVA,
     NUM_BLOCKS,
     TOOL_ID,
     WATER,
 )
 from minestudio_envs.voxel.collision import DOWN, EAST, NO_BLOCK, NORTH, SOUTH, UP, WEST, block_at, pick_block
-from minestudio_envs.voxel.drops import OFFHAND, add_item, drop_item, throw
-from minestudio_envs.voxel.ground import holds_up, is_dry_ground, is_sand, is_soil
-from minestudio_envs.voxel.inventory import FEET, clear_slot, take, wear
-from minestudio_envs.voxel.items import ITEM_ID
+from minestudio_envs.voxel.drops import add_item, drop_item, throw
+from minestudio_envs.voxel.ground import holds_up, is_dry_ground, is_sand, is_soil, is_water
+from minestudio_envs.voxel.inventory import clear_slot, take, wear
+from minestudio_envs.voxel.items import FEET, ITEM_ID, OFFHAND
 from minestudio_envs.voxel.jit import device_function
-from minestudio_envs.voxel.physics import (
-    MAX_FOOD,
-    PLAYER_HALF_WIDTH,
-    SNEAKING_HEIGHT,
-    STANDING_HEIGHT,
-    give_effect,
-)
+from minestudio_envs.voxel.physics import MAX_FOOD, give_effect
+from minestudio_envs.voxel.player_body import PLAYER_HALF_WIDTH, body_height, view_ray
 from minestudio_envs.voxel.randomness import STREAM_EAT, draw, random_bits
 from minestudio_envs.voxel.state import COW, EFFECT_ID, SHEEP
 from minestudio_envs.voxel.world import change_block
@@ -78,11 +70,6 @@ HUNGER, POISON = EFFECT_ID["hunger"], EFFECT_ID["poison"]
 SHEARS, SHORN, COLOUR = TOOL_ID["shears"], 16, 15
 
 PASS, DONE, FAILED = 0, 1, 2  # what an act came to: the next one may try, it worked, no other may try
-
-
-@device_function
-def is_water(block):
-    return WATER <= block <= LAST_WATER
 
 
 @device_function
@@ -138,7 +125,7 @@ def can_be(voxels, n, needs, block_height, block, x, y, z):
 def body_in(state, n, tables, x, y, z, height):
     """Whether a living body is in the way of a block."""
     px, py, pz = state.player[n].position[0], state.player[n].position[1], state.player[n].position[2]
-    tall = SNEAKING_HEIGHT if state.player[n].sneaking else STANDING_HEIGHT
+    tall = body_height(state.player[n].sneaking)
     half = PLAYER_HALF_WIDTH
     if (
         x < px + half
@@ -230,11 +217,12 @@ def give_back(state, n, tables, slot, item):
 
 
 @device_function
-def use_bucket(state, n, tables, slot, ex, ey, ez, dx, dy, dz):
+def use_bucket(state, n, tables, slot):
     """Fills a bucket at a source or empties one."""
     item = int(state.player[n].inventory_item[slot])
+    liquids = item == BUCKET or item == LILY_PAD
     _, x, y, z, side = pick_block(
-        state.voxels, n, tables.block_outline, ex, ey, ez, dx, dy, dz, LIQUID_REACH, item == BUCKET or item == LILY_PAD
+        state.voxels, n, tables.block_outline, *view_ray(state.player, n), LIQUID_REACH, liquids
     )
     if y == NO_BLOCK or y < 0:
         return PASS
@@ -369,11 +357,7 @@ def use_slot(state, n, tables, slot, seen, x, y, z, side):
     if player[n].inventory_count[slot] == 0:
         return PASS
     if item == BUCKET or item == WATER_BUCKET or item == LAVA_BUCKET or item == LILY_PAD:
-        ex, ey, ez = player[n].position[0], player[n].position[1], player[n].position[2]
-        ey += 1.27 if player[n].sneaking else 1.62
-        yaw, pitch = math.radians(player[n].yaw), math.radians(player[n].pitch)
-        dx, dy, dz = -math.sin(yaw) * math.cos(pitch), -math.sin(pitch), math.cos(yaw) * math.cos(pitch)
-        return use_bucket(state, n, tables, slot, ex, ey, ez, dx, dy, dz)
+        return use_bucket(state, n, tables, slot)
     if can_eat(player, n, tables.item_food, slot):
         player[n].eat_ticks = 1
         return FAILED  # no swing, and no other hand

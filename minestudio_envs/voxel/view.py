@@ -14,7 +14,7 @@ from minestudio_envs.voxel import hud, items, shapes, sprites, textures
 from minestudio_envs.voxel.blocks import BLOCKS, FIRST_LIQUID, FIRST_OPAQUE, LAVA
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.models import MAX_BOXES, NUM_MODELS, build_models
-from minestudio_envs.voxel.physics import eye_height
+from minestudio_envs.voxel.player_body import eye_height
 from minestudio_envs.voxel.state import EFFECT_ID
 
 F = np.float32
@@ -286,30 +286,41 @@ def sky_part(bright):
 
 
 @device_function
+def sky_now(state, n, frame):
+    """``sky_part`` of an environment."""
+    return sky_part(daylight(frame.sun_y, frame.rain, ONE if state.world[n].weather > 1 else ZERO))
+
+
+@device_function
 def make_light_map(brightness, sky_red, sky_blue, night_vision, light_map):
     """Fill ``light_map`` for the sky's part of the light as from ``sky_part``."""
     for block in range(16):
-        lamp = brightness[block] * F(1.5)
-        green = lamp * ((lamp * F(0.6) + F(0.4)) * F(0.6) + F(0.4))
-        blue = lamp * (lamp * lamp * F(0.6) + F(0.4))
-        for sky in range(16):
-            k = brightness[sky]
-            r, g, b = lamp + sky_red * k, green + sky_red * k, blue + sky_blue * k
-            if night_vision:
-                most = max(max(r, g), max(b, F(1e-3)))
-                r, g, b = r / most, g / most, b / most
-            r, g, b = _gamma(r), _gamma(g), _gamma(b)
-            i = np.uint32(sky * 16 + block)
-            light_map[i, 0], light_map[i, 1], light_map[i, 2] = r, g, b
-            light_map[i, 3] = F(0.3) * r + F(0.59) * g + F(0.11) * b
+        map_lamp(brightness, sky_red, sky_blue, night_vision, block, light_map)
+
+
+@device_function
+def map_lamp(brightness, sky_red, sky_blue, night_vision, block, light_map):
+    """``make_light_map`` for one level of block light."""
+    lamp = brightness[block] * F(1.5)
+    green = lamp * ((lamp * F(0.6) + F(0.4)) * F(0.6) + F(0.4))
+    blue = lamp * (lamp * lamp * F(0.6) + F(0.4))
+    for sky in range(16):
+        k = brightness[sky]
+        r, g, b = lamp + sky_red * k, green + sky_red * k, blue + sky_blue * k
+        if night_vision:
+            most = max(max(r, g), max(b, F(1e-3)))
+            r, g, b = r / most, g / most, b / most
+        r, g, b = _gamma(r), _gamma(g), _gamma(b)
+        i = np.uint32(sky * 16 + block)
+        light_map[i, 0], light_map[i, 1], light_map[i, 2] = r, g, b
+        light_map[i, 3] = F(0.3) * r + F(0.59) * g + F(0.11) * b
 
 
 @device_function(nrt=True)
 def make_world(state, assets, n, frame, tiles):
     """The World of environment ``n``. With numba's memory manager, unlike the rest: it hands out arrays."""
     light_map = np.empty((256, 4), np.float32)
-    bright = daylight(frame.sun_y, frame.rain, ONE if state.world[n].weather > 1 else ZERO)
-    red, blue = sky_part(bright)
+    red, blue = sky_now(state, n, frame)
     make_light_map(assets.brightness, red, blue, state.player[n].effect_ticks[NIGHT_VISION] > 0, light_map)
     return World(state.voxels[n], state.height[n], state.light[n], state.biome[n], state.cutouts[n], tiles, light_map)
 

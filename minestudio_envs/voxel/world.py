@@ -25,7 +25,7 @@ from minestudio_envs.voxel.blocks import (
 )
 from minestudio_envs.voxel.collision import block_at
 from minestudio_envs.voxel.drops import drop_loot
-from minestudio_envs.voxel.ground import holds_up, is_dry_ground, is_full, is_sand, is_soil
+from minestudio_envs.voxel.ground import holds_up, is_dry_ground, is_full, is_sand, is_soil, is_water
 from minestudio_envs.voxel.jit import device_function
 from minestudio_envs.voxel.light import beside, relight
 from minestudio_envs.voxel.state import WORD
@@ -233,11 +233,6 @@ def is_supported(voxels, n, x, y, z, block, reaction):
         if other >= FIRST_OPAQUE or other == CACTUS:
             return False
     return True
-
-
-@device_function
-def is_water(block):
-    return WATER <= block <= LAST_WATER
 
 
 @device_function
