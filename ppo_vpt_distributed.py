@@ -2571,20 +2571,23 @@ class Collector:
 
     def step(self, chunks: Fragments, t: int) -> None:
         """Acts once in all environments and writes step `t`."""
-        chunks.images[:, t], chunks.first[:, t] = self.next_obs, self.next_first
+        images = self.next_obs.to(self.device)
+        chunks.images[:, t], chunks.first[:, t] = images, self.next_first
         filmed = self.video is not None and self.video.active
-        step, ended = self.replay() if self.capturable and not filmed else self.play(filmed)
+        step, ended = self.replay() if self.capturable and not filmed else self.play(images, filmed)
         for name, values in step.items():
             getattr(chunks, name)[:, t] = values
         for i, values in enumerate(ended):
             self.ended[i, :, t] = values
 
-    def play(self, filmed: bool = False) -> tuple[dict[str, torch.Tensor], tuple[torch.Tensor, ...]]:
-        """Acts once in all environments -> (the step as Fragments have it, `ended`). What the next step needs changes
-        in place: a CUDA graph goes on with the same memory."""
-        images, first, acted = self.next_obs[:, None].to(self.device), self.next_first[:, None].to(self.device), []
+    def play(
+        self, images: torch.Tensor, filmed: bool = False
+    ) -> tuple[dict[str, torch.Tensor], tuple[torch.Tensor, ...]]:
+        """Acts once in all environments, which show `images` -> (the step as Fragments have it, `ended`). What the next
+        step needs changes in place: a CUDA graph goes on with the same memory."""
+        first, acted = self.next_first[:, None].to(self.device), []
         for at, memory in zip(self.acting, self.memories, strict=True):
-            output = self.policy(images[at], first[at], memory, inplace=True)
+            output = self.policy(images[at, None], first[at], memory, inplace=True)
             buttons, camera = sample_actions(output, self.action_rng)
             acted.append((buttons, camera, log_prob(output, buttons, camera), self.policy.denormalize(output.vpred)))
         buttons, camera, logprobs, values = (torch.cat(parts)[:, 0] for parts in zip(*acted, strict=True))
@@ -2606,7 +2609,7 @@ class Collector:
         """`play` as one CUDA graph, which nothing waits for."""
         if self.steps_to_warm_up:
             self.steps_to_warm_up -= 1
-            return self.play()
+            return self.play(self.next_obs)
         if self.graph is None:
             logger.info("policy and simulator step as one CUDA graph")
             self.graph = torch.cuda.CUDAGraph()
@@ -2614,7 +2617,7 @@ class Collector:
             # Without autocast's copies of the weights, which would not be those of later steps.
             autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16, cache_enabled=False)
             with autocast, torch.cuda.graph(self.graph):
-                self.played = self.play()
+                self.played = self.play(self.next_obs)
         self.graph.replay()
         return self.played
 

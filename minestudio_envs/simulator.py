@@ -670,6 +670,8 @@ class MinecraftVectorSim(gym.vector.VectorEnv):
 
     def _hooked(self) -> bool:
         """Does anything on the host have to know which environments reset now? (Looking would wait for a GPU.)"""
+        if self.device.type == "cpu" and not self.began.any():
+            return False
         if self.views or self._command_errors.count(self.command_errors) < self.num_envs:
             return bool(self.began.any())
         if self._conditions:

@@ -1,6 +1,6 @@
 """Pretrain a policy by behaviour cloning, as VPT was: first watch others play, then learn what they would press.
 
-    python scripts/pretrain.py                                     # scripted players, the committed small policy
+    python scripts/pretrain.py                                     # scripted players, policy_generator's network
     python scripts/pretrain.py --frames 20000 --epochs 1 --output output/first_look
     python scripts/pretrain.py --dataset my_play.h5                # frames and actions of your own
     python scripts/pretrain.py --dataset output/play               # a folder of mp4 + jsonl: VPT's or scripts/play.py's

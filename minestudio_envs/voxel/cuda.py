@@ -50,7 +50,7 @@ from minestudio_envs.voxel.engine import (
     check_snapshot,
     run_ticks,
 )
-from minestudio_envs.voxel.jit import DEVICE_FUNCTIONS, general, source_fingerprint
+from minestudio_envs.voxel.jit import DEVICE_FUNCTIONS, general, python_function, source_fingerprint
 from minestudio_envs.voxel.marks import MARK_SIZE, make_marks
 from minestudio_envs.voxel.parts import make_held_part, make_item_parts, make_mob_parts, part_pixel
 from minestudio_envs.voxel.passes import run_pass, sections
@@ -536,7 +536,7 @@ class CudaEngine(VoxelEngine):
         return device_array(data, host.shape, host.dtype)
 
     def _make_pictures(self, count, room):
-        parts = getattr(most_parts, "py_func", most_parts)(self.arrays)
+        parts = python_function(most_parts)(self.arrays)
         shapes = picture_shapes(count, self.arrays.voxels.shape[1], parts, room)
         return Pictures(*(_shared(self._zeros(*shape, dtype=dtype)) for shape, dtype in shapes))
 

@@ -4,7 +4,8 @@ A ray is followed through the columns of the world: the small map of column heig
 there, and only then voxels are read. What one ray sees is ``render_pixel``, for a kernel with a thread per pixel.
 ``render`` gives the same picture faster: it follows the rays at the corners of small cells of pixels, and where all
 four see the same plane of blocks, near enough that nothing can hide between them, it only looks up the blocks that
-the other pixels see on that plane. What is seen through (plants, torches, glass) and what moves (mobs, items, arrows)
+the other pixels see on that plane. Where they see several, each pixel tries the nearest of these, and traces its own
+ray where there is no face. What is seen through (plants, torches, glass) and what moves (mobs, items, arrows)
 is drawn last, block by block and box by box, inside its outline on the screen.
 
 Frames of reference: the origin is the player's block column, (floor(x), 0, floor(z)), so that float32 is enough
