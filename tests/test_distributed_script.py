@@ -19,6 +19,7 @@ from toy_cluster import rows, until
 from minestudio_envs.training.checkpoints import read_manifest
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.xdist_group("ray")
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):
@@ -109,6 +110,6 @@ def test_rollouts_stay_for_the_next_trainer_and_stop_leaves_nothing(tmp_path, en
     output = finish(start(tmp_path, environment, "--stop"))
     assert "stopped the rollouts and Ray" in output
     until(lambda: not processes(environment))
-    assert set(os.listdir("/dev/shm")) <= memory
+    until(lambda: set(os.listdir("/dev/shm")) <= memory)  # other programs' files come and go
     assert not list((tmp_path / "output" / "replay_buffer_cache").iterdir())
     assert "nothing to stop" in finish(start(tmp_path, environment, "--stop"))
