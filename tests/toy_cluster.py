@@ -21,7 +21,7 @@ def toy_config(path: Path, rollout=(), train=(), replay=(), worker=(), **root):
     """MineStudio's configuration for colour_env's task; the last arguments are changes to its sections."""
     return {
         "detach_rollout_manager": False,
-        "wait_limit": 30.0,
+        "wait_limit": 120.0,  # on a busy machine a process may take half a minute to start
         "rollout_config": {
             "num_rollout_workers": 1,
             "num_gpus_per_worker": 0,
