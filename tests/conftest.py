@@ -1,4 +1,4 @@
-"""Lets tests import the scripts of the repository's root and the golden vectors' fill rule; groups for pytest-xdist."""
+"""Lets tests import the scripts of the repository's root and the golden vectors' fill rule; schedules pytest -n."""
 
 import sys
 from pathlib import Path
@@ -8,17 +8,26 @@ import torch
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent / "golden")]
 
+RAY = {"test_distributed", "test_distributed_failures", "test_distributed_script", "test_minecraft_training"}
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A process takes whole files, whose fixtures are made once; one takes all that start Ray, a cluster at a time."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "ray" if Path(file).stem in RAY else file
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    """A worker takes whole files, whose fixtures are made once, or the group "ray", for one Ray cluster at a time.
-
-    That group first: it takes longest, and mostly waits, while another worker compiles the engine.
-    """
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args != ("ray",))
+    """Ray first: it takes longest, and at first does without the engine, which another process compiles meanwhile."""
+    items.sort(key=lambda item: item.path.stem not in RAY)
 
 
 @pytest.fixture(autouse=True)

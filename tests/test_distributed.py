@@ -20,7 +20,6 @@ from minestudio_envs.training.checkpoints import find_checkpoint
 from minestudio_envs.training.vpt_files import read_vpt_weights
 from ppo_vpt_distributed import PartyError, start_rolloutmanager, start_trainer
 
-pytestmark = pytest.mark.xdist_group("ray")
 MARKS = "# ===== the policy and the algorithm", "# ===== end of the shared block"
 
 

@@ -34,7 +34,6 @@ import ppo_vpt_distributed as distributed
 from minestudio_envs.training.ray_cluster import PartyError
 from ppo_vpt_distributed import TRAINERS, PPOTrainer, start_rolloutmanager, start_trainer, stop_rollouts
 
-pytestmark = pytest.mark.xdist_group("ray")
 LIMIT, TRAINER_LIMIT = 15.0, 20.0  # wait_limit: seconds without progress after which a party counts as stuck
 NODE = {"object_store_memory": 100_000_000, "include_dashboard": False}
 QUICK = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 3}

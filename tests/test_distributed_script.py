@@ -19,7 +19,6 @@ from toy_cluster import rows, until
 from minestudio_envs.training.checkpoints import read_manifest
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.xdist_group("ray")
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):

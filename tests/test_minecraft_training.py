@@ -99,7 +99,6 @@ def test_the_online_script_survives_a_killed_engine_and_is_resumed(game, tmp_pat
     check(tmp_path, iteration + 2)
 
 
-@pytest.mark.xdist_group("ray")
 def test_the_distributed_script_survives_a_killed_engine_and_is_resumed(game, tmp_path):
     pytest.importorskip("ray", reason="pip install ray")
     flags, variables = f"{DISTRIBUTED} --train-config.num-iterations", {"RAY_AUTH_MODE": "disabled"}

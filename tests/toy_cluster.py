@@ -9,6 +9,8 @@ from pathlib import Path
 # Before Ray is imported: tests leave no token in the home, and need no dashboard.
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+# With Ray's 15, tests beside these would keep its processes from starting in time.
+os.environ["RAY_worker_niceness"] = "0"
 # Ray's processes import these tests' modules, and the script beside them.
 os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1])))
 
