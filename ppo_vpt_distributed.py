@@ -1683,7 +1683,7 @@ def start_rolloutmanager(policy_generator: Callable, env_generator: Callable, on
     SERVANTS[:] = [replay, session, manager]
     for name, actor in (("replay service", replay), ("session", session), ("rollout manager", manager)):
         try:
-            ray.get(actor.__ray_ready__.remote(), timeout=args.wait_limit)
+            ray.get(actor.__ray_ready__.remote(), timeout=max(args.wait_limit, 90.0))  # starting is slow on busy cores
         except ray.exceptions.RayError as error:
             stop_rollouts()
             raise PartyError(f"the {name} does not start: {error}") from None

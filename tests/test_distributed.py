@@ -9,14 +9,16 @@ import torch
 
 pytest.importorskip("ray", reason="pip install ray")
 
+import ray
 from colour_env import NET_ARGS, ColourEnv, env_generator, policy_generator
 from toy_cluster import local_ray, rows, toy_config
 
 import ppo_vpt_distributed as distributed
 import ppo_vpt_online as online
+from minestudio_envs.training import ray_cluster
 from minestudio_envs.training.checkpoints import find_checkpoint
 from minestudio_envs.training.vpt_files import read_vpt_weights
-from ppo_vpt_distributed import start_rolloutmanager, start_trainer
+from ppo_vpt_distributed import PartyError, start_rolloutmanager, start_trainer
 
 MARKS = "# ===== the policy and the algorithm", "# ===== end of the shared block"
 
@@ -133,3 +135,37 @@ def test_asynchronous_runs_keep_to_staleness_and_reuse(tmp_path, cluster):
     assert len(reports) > 0
     assert list((tmp_path / "films").rglob("iteration_*.mp4"))
     assert not list((tmp_path / "replay").iterdir()), "files are left"
+
+
+def no_policy():
+    raise RuntimeError("no policy today")
+
+
+def not_a_policy():
+    return "a policy"
+
+
+def no_env():
+    raise AssertionError
+
+
+def not_an_env():
+    return "an environment"
+
+
+def test_a_generator_that_fails_ends_the_run_soon_and_says_why(tmp_path, cluster):
+    overrides = [{"task": "test_distributed:no_env"}, {"task": "test_distributed:not_an_env"}]
+    rollout = {"num_rollout_workers": 2, "worker_overrides": overrides, "num_cpus_per_worker": 0.5}
+    config = toy_config(tmp_path, rollout=rollout, detach_rollout_manager=True)
+    ray_cluster.check_answers(ray.get_runtime_context().gcs_address)
+    start_rolloutmanager(policy_generator, env_generator, config)
+    with pytest.raises(PartyError, match="no rollout worker is left:") as caught:
+        start_trainer(policy_generator, env_generator, config)
+    assert "failed: AssertionError" in str(caught.value)
+    assert "failed: TypeError: env_generator returned <class 'str'>, expected" in str(caught.value)
+    for generator, message in (
+        (no_policy, "trainer rank 0 does not start: RuntimeError: no policy today"),
+        (not_a_policy, "policy_generator returned <class 'str'>, expected a VPTPolicy of this script"),
+    ):
+        with pytest.raises(PartyError, match=message):
+            start_trainer(generator, env_generator, config)

@@ -57,13 +57,14 @@ class Use(NamedTuple):
 
 
 class Patient(PPOTrainer):
-    """Lets its processes take their time to start; they share few cores here."""
+    """Lets all processes take their time to start; they share few cores here."""
 
     limit = TRAINER_LIMIT
 
     def begin(self, checkpoint):
         self.args.wait_limit = 90.0
         super().begin(checkpoint)
+        until(lambda: ray.get(self.replay.status.remote())["replay/added_chunks"], 90)
         self.args.wait_limit = self.limit
 
 
@@ -122,7 +123,7 @@ class Training:
         self.thread = threading.Thread(target=conduct)
         self.thread.start()
         since = time.monotonic()
-        until(lambda: self.error or (self.trainer and len(self.writers(since)) == 2), 90)
+        until(lambda: self.error or (self.trainer and len(self.writers(since)) == 2), 180)
         assert self.error is None
 
     def ends(self, seconds: float) -> Exception | None:

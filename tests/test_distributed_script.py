@@ -109,6 +109,6 @@ def test_rollouts_stay_for_the_next_trainer_and_stop_leaves_nothing(tmp_path, en
     output = finish(start(tmp_path, environment, "--stop"))
     assert "stopped the rollouts and Ray" in output
     until(lambda: not processes(environment))
-    assert set(os.listdir("/dev/shm")) <= memory
+    until(lambda: set(os.listdir("/dev/shm")) <= memory)  # other programs' files come and go
     assert not list((tmp_path / "output" / "replay_buffer_cache").iterdir())
     assert "nothing to stop" in finish(start(tmp_path, environment, "--stop"))

@@ -1,7 +1,7 @@
 """ppo_vpt_distributed.py's settings: every key of MineStudio's acts where it should, and what cannot work is refused.
 
 What the Learner and the Collector do with theirs is in test_ppo.py, for both scripts have the same; here is what is the
-distributed script's own. All but the last test go without Ray: its actors are plain classes.
+distributed script's own. They go without Ray: its actors are plain classes.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from colour_env import ColourSim, ColourVectorEnv, env_generator, policy_generat
 from test_nested_settings import DOCUMENT, leaves, lookup
 from test_ppo import CHANGES as ALGORITHM
 from test_simulator import document_generators
-from toy_cluster import local_ray, toy_config, until
+from toy_cluster import toy_config, until
 
 import ppo_vpt_distributed as distributed
 from minestudio_envs.training import ray_cluster
@@ -1209,25 +1209,6 @@ def test_the_script_says_in_one_line_what_is_wrong(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-# WITH RAY
-
-
-def no_policy():
-    raise RuntimeError("no policy today")
-
-
-def not_a_policy():
-    return "a policy"
-
-
-def no_env():
-    raise AssertionError
-
-
-def not_an_env():
-    return "an environment"
-
-
 def test_ranks_whose_weights_differ_stop_the_run(tmp_path):
     trainer = distributed.PPOTrainer.__new__(distributed.PPOTrainer)
     trainer.ranks, trainer.counters, trainer.run_path, trainer.saved_iteration = (
@@ -1243,22 +1224,3 @@ def test_ranks_whose_weights_differ_stop_the_run(tmp_path):
     with pytest.raises(PartyError, match=r"weights differ at iteration 4: .*not saved"):
         trainer.save()
     assert not list(tmp_path.iterdir())
-
-
-def test_a_generator_that_fails_ends_the_run_soon_and_says_why(tmp_path):
-    overrides = [{"task": "test_distributed_settings:no_env"}, {"task": "test_distributed_settings:not_an_env"}]
-    rollout = {"num_rollout_workers": 2, "worker_overrides": overrides, "num_cpus_per_worker": 0.5}
-    config = toy_config(tmp_path, rollout=rollout, detach_rollout_manager=True)
-    with local_ray():
-        ray_cluster.check_answers(ray.get_runtime_context().gcs_address)
-        start_rolloutmanager(policy_generator, env_generator, config)
-        with pytest.raises(PartyError, match="no rollout worker is left:") as caught:
-            start_trainer(policy_generator, env_generator, config)
-        assert "failed: AssertionError" in str(caught.value)
-        assert "failed: TypeError: env_generator returned <class 'str'>, expected" in str(caught.value)
-        for generator, message in (
-            (no_policy, "trainer rank 0 does not start: RuntimeError: no policy today"),
-            (not_a_policy, "policy_generator returned <class 'str'>, expected a VPTPolicy of this script"),
-        ):
-            with pytest.raises(PartyError, match=message):
-                start_trainer(generator, env_generator, config)

@@ -9,6 +9,8 @@ from pathlib import Path
 # Before Ray is imported: tests leave no token in the home, and need no dashboard.
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+# With Ray's 15, tests beside these would keep its processes from starting in time.
+os.environ["RAY_worker_niceness"] = "0"
 # Ray's processes import these tests' modules, and the script beside them.
 os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1])))
 
@@ -21,7 +23,7 @@ def toy_config(path: Path, rollout=(), train=(), replay=(), worker=(), **root):
     """MineStudio's configuration for colour_env's task; the last arguments are changes to its sections."""
     return {
         "detach_rollout_manager": False,
-        "wait_limit": 30.0,
+        "wait_limit": 120.0,  # on a busy machine a process may take half a minute to start
         "rollout_config": {
             "num_rollout_workers": 1,
             "num_gpus_per_worker": 0,
