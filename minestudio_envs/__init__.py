@@ -79,6 +79,7 @@ for _id, _generator in {  # tasks.TASKS, without importing it
     "CollectSand": "collect_sand",
     "DigDown": "dig_down",
     "Survive": "survive",
+    "TMaze": "t_maze",
 }.items():
     gymnasium.register(
         f"MineStudio/{_id}-v0",

@@ -25,12 +25,15 @@ STREAM = 50 << 16  # of random numbers, beyond those of the engine (voxel/random
 GOALS = ("pause", "look", "wander", "dig", "chop", "approach", "hunt")
 PAUSE, LOOK, WANDER, DIG, CHOP, APPROACH, HUNT = range(len(GOALS))
 SECONDS = torch.tensor([[0.3, 2], [1, 3], [2, 6], [1, 4], [4, 10], [2, 5], [4, 10]])  # least and most of each goal
-SLIPS = ("left", "right", "back", "jump", "attack", "stop")  # what a hand does that nobody wanted
+SLIPS = ("left", "right", "back", "jump", "attack", "forward")  # keys that nobody wanted
 
 EYES = 1.62  # above the feet, blocks
 REACH, BLOCK_REACH = 3.0, 4.3  # of a hit and, with a little to spare, of digging, blocks
 SIGHT = 16.0  # blocks to the farthest mob or tree that is walked to
 SEARCH_XZ, SEARCH_DOWN, SEARCH_UP = 10, 1, 5  # the box that is searched for logs, blocks around the feet
+ASIDE = 0.1  # blocks that an animal may be farther away for each degree that it is nearer to the crosshair
+REST = 2.5  # degrees aside at which the hand rests
+SLIP_TICKS = 3  # of a slip, on average
 VIEW = 45.0  # degrees to either side that are in view
 STUCK = 0.04  # blocks a tick that a walking player makes at least
 MOB_MIDDLE = torch.tensor([0.0, 0.9, 0.55, 0.85, 0.4, 1.1, 1.1])  # height that is aimed at, by kind
@@ -51,11 +54,11 @@ class Habits(NamedTuple):
     chop: float = 0.0
     approach: float = 0.0
     hunt: float = 0.0
-    noise: float = 0.0  # 0: exact; 1: as a person's hand. Tremor, overshooting, slips, badly timed clicks
+    slip: float = 0.0  # part of the time in which the hand does what nobody wanted
 
 
 # A clone does nothing well that it has seen rarely: of players who hunt less it learns to hit no cow at all.
-HABITS = Habits(pause=0.02, look=0.02, wander=0.04, dig=0.01, chop=0.04, approach=0.02, hunt=0.85, noise=0.5)
+HABITS = Habits(pause=0.02, look=0.02, wander=0.04, dig=0.01, chop=0.1, approach=0.02, hunt=0.8, slip=0.15)
 HUNTER = Habits(hunt=1.0)
 
 
@@ -110,23 +113,21 @@ class ScriptedPlayers:
         self.mob = torch.full((n,), -1)  # slot of the animal, -1: none
         self.block = torch.zeros(n, 3, dtype=torch.int64)  # the log
         self.has_block = torch.zeros(n, dtype=torch.bool)
-        self.turn = torch.zeros(n, 2)  # degrees of the last tick
         self.slip, self.slip_until = torch.zeros(n, dtype=torch.int64), torch.zeros(n, dtype=torch.int64)
-        self.throw, self.throw_until = torch.zeros(n, 2), torch.zeros(n, dtype=torch.int64)  # degrees each tick
+        self.slip_turn = torch.zeros(n, 2)  # degrees each tick
         self.stuck = torch.zeros(n, dtype=torch.int64)  # ticks of walking without getting anywhere
         self.walked = torch.zeros(n, dtype=torch.bool)  # forward was pressed in the last tick
 
     def act(self) -> dict[str, torch.Tensor]:
         """VPT's actions for what the environments show now: {"buttons", "camera"}, int64 [N] each."""
-        s, noise = self.envs.state, self.habits.noise
+        s = self.envs.state
         now = s["tick"]
         new = (s["episode"] != self.episode) | (s["key"] != self.key)
         self.episode, self.key = s["episode"].clone(), s["key"].clone()
-        u = draw(self.envs, self.seed, 20)
+        u = draw(self.envs, self.seed, 16)
 
         moved = (s["position"] - s["previous_position"])[:, ::2].norm(dim=1)
         self.slip_until = torch.where(new, 0, self.slip_until)
-        self.throw_until = torch.where(new, 0, self.throw_until)
         self.stuck = torch.where(self.walked & (moved < STUCK) & ~new, self.stuck + 1, 0)
         self._choose_goals(new, now, u)
         eyes = s["position"] + torch.tensor([0.0, EYES, 0.0])
@@ -149,32 +150,20 @@ class ScriptedPlayers:
         # What is out of view is looked for to the right: a clone could not know to which side.
         seen = wrap(wanted[:, 1] - view[:, 1]).abs() < VIEW
         around = torch.stack([torch.full_like(view[:, 0], 5.0), view[:, 1] + 14], 1)
-        wanted = torch.where((aims & ~seen & (noise > 0))[:, None], around, wanted)
+        wanted = torch.where((aims & ~seen & (self.habits.slip > 0))[:, None], around, wanted)
         error = torch.stack([wanted[:, 0] - view[:, 0], wrap(wanted[:, 1] - view[:, 1])], 1)
-
-        # A hand turns with momentum, so it overshoots, and trembles while it moves.
-        hand = 0.4 * noise * self.turn + (1 - 0.65 * noise) * error
-        tremor = (u[:, 2:4] + u[:, 4:6] - 1) * noise * (0.3 + 0.15 * hand.abs())
-        rests = (error.abs().amax(1) < 3.0 * noise) & (u[:, 6] < 0.7)
-        hand = torch.where(rests[:, None] | (self.goal == PAUSE)[:, None], 0.0, hand + tremor).clamp(-10, 10)
-        # Now and then it throws the view aside: without that a clone would never see what it has lost sight of.
-        throws = (now >= self.throw_until) & (u[:, 16] < 0.06 * noise)
-        self.throw = torch.where(
-            throws[:, None], torch.stack([12 * u[:, 17] - 6, 10 * (u[:, 18] - 0.5).sign()], 1), self.throw
-        )
-        self.throw_until = torch.where(throws, now + 2 + (6 * u[:, 19]).long(), self.throw_until)
-        hand = torch.where((now < self.throw_until)[:, None], self.throw, hand)
-        self.turn = torch.where(new[:, None], 0.0, hand)
+        turn = torch.where((error.abs() < REST) | (self.goal == PAUSE)[:, None], 0.0, error).clamp(-10, 10)
+        slips = self._begin_slips(chopping & (error.abs().amax(1) < REST), now, u)
+        turn = torch.where(slips[:, None], self.slip_turn, turn)
 
         # Where the crosshair will be. A mob is about half a block wide on either side.
-        off = (error - self.turn).abs()
+        off = (error - turn).abs()
         width = torch.rad2deg(torch.atan2(torch.tensor(0.4), flat.clamp(min=0.2))).float()
         on_mob = at_mob & (off[:, 1] < width) & (off[:, 0] < 1.3 * width)
         on_block = chopping & (off.amax(1) < width) & (distance < BLOCK_REACH)
         charge = torch.from_numpy(self.envs.engine.tables.attack_charge_ticks)
         held = s["inventory_item"][self.everyone, s["selected"].long()].long()
-        wait = charge[held] + noise * 8 * (u[:, 7] - 0.5)  # a person's clicks come a little early, or late
-        rested = s["attack_ticks"] + 0.5 >= wait
+        rested = s["attack_ticks"] + 0.5 >= charge[held]
         let_go = s["pressed"][:, KEY["attack"]] == 0
         hit = hunting & on_mob & (flat < REACH + 0.2) & (distance < REACH + 0.5) & rested & let_go
 
@@ -185,16 +174,16 @@ class ScriptedPlayers:
         forward |= digging & (self.gaze[:, 0] < 45) & (u[:, 8] < 0.6)
         forward &= ~(on_block & (flat < 3.0))
         jump = (forward & (self.stuck > 1)) | (s["in_water"] != 0)
-        jump |= (self.goal == WANDER) & (u[:, 9] < 0.02 * noise)
-        sprint = forward & facing & ((at_mob & (flat > 4)) | ((self.goal == WANDER) & (self.mob % 3 == 0)))
+        jump |= (self.goal == WANDER) & (u[:, 9] < 0.01)
+        sprint = forward & facing & (at_mob | ((self.goal == WANDER) & (self.until % 3 == 0)))
         attack = hit | on_block | (digging & (off.amax(1) < 15))
 
         pressed = torch.zeros(self.envs.num_envs, len(BUTTONS), dtype=torch.bool)
         for name, keys in {"forward": forward, "jump": jump, "sprint": sprint, "attack": attack}.items():
             pressed[:, KEY[name]] = keys
-        self._slip(pressed, now, u)
+        pressed[slips, torch.tensor([KEY[name] for name in SLIPS])[self.slip[slips]]] = True
         self.walked = pressed[:, KEY["forward"]].clone()
-        buttons, camera = env_to_joint(pressed, self.turn)
+        buttons, camera = env_to_joint(pressed, turn)
         return {"buttons": buttons, "camera": camera}
 
     def _choose_goals(self, new: torch.Tensor, now: torch.Tensor, u: torch.Tensor) -> None:
@@ -205,11 +194,13 @@ class ScriptedPlayers:
         goal = torch.searchsorted(self.chances, u[:, 0].contiguous()).clamp(max=len(GOALS) - 1)
         low, high = SECONDS[goal].unbind(1)
         span = (20 * (low + (high - low) * u[:, 1])).long()
-        # With nothing to chop or hunt in sight it wanders on for a while; a stuck one digs itself out.
+        # With nothing to hunt in sight a player chops, or wanders on for a while; a stuck one digs itself out.
         goal = torch.where(self.stuck > 30, torch.where(u[:, 14] < 0.5, DIG, WANDER), goal)
-        wander = lost & ~choose
-        goal, span = torch.where(wander, WANDER, goal), torch.where(wander, 30, span)
-        choose |= wander
+        lost &= ~choose
+        chop = (self.goal != CHOP) & (u[:, 7] < (0.6 if self.habits.chop > 0 else 0.0))
+        goal = torch.where(lost, torch.where(chop, CHOP, WANDER), goal)
+        span = torch.where(lost, torch.where(chop, 120, 30), span)
+        choose |= lost
         self.goal, self.until = torch.where(choose, goal, self.goal), torch.where(choose, now + span, self.until)
         self.stuck = torch.where(choose, 0, self.stuck)
         self.mob = torch.where(choose, -1, self.mob)
@@ -222,19 +213,14 @@ class ScriptedPlayers:
         self.gaze = torch.where(again[:, None], torch.stack([pitch, yaw], 1), self.gaze)
 
     def _choose_mobs(self, s: dict[str, torch.Tensor], eyes: torch.Tensor, view: torch.Tensor) -> None:
-        """The nearest animal, rather one that is in view; kept until it is dead or far."""
-        alive = (s["mob_kind"] > 0) & (s["mob_health"] > 0)
+        """The animal that is nearest, to the player and to the crosshair: a clone sees what it is after, and why."""
         offset = s["mob_position"] - eyes[:, None]
         distance = offset.norm(dim=2)
-        kept = alive[self.everyone, self.mob.clamp(min=0)] & (self.mob >= 0)
-        kept &= distance[self.everyone, self.mob.clamp(min=0)] < SIGHT
         aside = wrap(angles(offset)[:, :, 1] - view[:, 1:]).abs()
-        kept &= aside[self.everyone, self.mob.clamp(min=0)] < VIEW
-        cost = distance + 0.04 * aside + 12.0 * (aside > VIEW)
-        cost = torch.where(alive & (distance < SIGHT), cost, math.inf)
+        there = (s["mob_kind"] > 0) & (s["mob_health"] > 0) & (distance < SIGHT) & (self.goal >= APPROACH)[:, None]
+        cost = torch.where(there, distance + ASIDE * aside + SIGHT * (aside > VIEW), math.inf)
         best, slot = cost.min(1)
-        found = torch.where(best < math.inf, slot, -1)
-        self.mob = torch.where(self.goal < APPROACH, -1, torch.where(kept, self.mob, found))
+        self.mob = torch.where(best < math.inf, slot, -1)
 
     def _choose_logs(self, s: dict[str, torch.Tensor], eyes: torch.Tensor) -> None:
         """The nearest log around a player who chops, kept until it is gone."""
@@ -262,15 +248,15 @@ class ScriptedPlayers:
         self.block[rows] = places[torch.arange(len(rows)), index]
         self.has_block[rows] = best < math.inf
 
-    def _slip(self, pressed: torch.Tensor, now: torch.Tensor, u: torch.Tensor) -> None:
-        """Now and then, for a few ticks, keys that serve nothing."""
-        begins = (now >= self.slip_until) & (u[:, 13] < 0.015 * self.habits.noise)
+    def _begin_slips(self, steady: torch.Tensor, now: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        """Throw the view aside and press a key, for some ticks -> bool [N], who slips; who is ``steady`` rarely does.
+
+        Without that what a player is after would be in the picture's middle always, and a clone, which is not as exact,
+        would never have seen how to get it there.
+        """
+        begins = (now >= self.slip_until) & (u[:, 13] < self.habits.slip / SLIP_TICKS * torch.where(steady, 0.1, 1.0))
         self.slip = torch.where(begins, (u[:, 14] * len(SLIPS)).long(), self.slip)
-        self.slip_until = torch.where(begins, now + 2 + (10 * u[:, 15]).long(), self.slip_until)
-        slips = now < self.slip_until
-        for i, name in enumerate(SLIPS):
-            rows = slips & (self.slip == i)
-            if name == "stop":
-                pressed[rows] = False
-            else:
-                pressed[rows, KEY[name]] = True
+        turn = torch.stack([12 * u[:, 2] - 6, 20 * u[:, 3] - 10], 1)
+        self.slip_turn = torch.where(begins[:, None], turn, self.slip_turn)
+        self.slip_until = torch.where(begins, now + 1 + (2 * SLIP_TICKS * u[:, 15]).long(), self.slip_until)
+        return now < self.slip_until

@@ -5,11 +5,12 @@ task's own arguments.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from minestudio_envs.callbacks import (
     CommandsCallback,
+    Compose,
     FastResetCallback,
     InitInventoryCallback,
     JudgeResetCallback,
@@ -45,15 +46,15 @@ def task(biomes: list[str], steps: int, *callbacks: MinecraftCallback, start_tim
     return MinecraftSim(**settings | kwargs)
 
 
-def kill_cow(**kwargs: Any) -> MinecraftSim:
+def kill_cow(biomes: Sequence[str] = ("plains",), **kwargs: Any) -> MinecraftSim:
     """``MineStudio/KillCow-v0``: ten cows around the player, an iron sword, 600 steps, reward 1 for each kill."""
     return task(
-        ["plains"],
+        list(biomes),
         600,
         SummonMobsCallback([{"name": "cow", "number": 10, "range_x": [-5, 5], "range_z": [-5, 5]}]),
         RewardsCallback([reward("kill_entity", ["cow"], times=30)]),
         CommandsCallback(["/give @p minecraft:iron_sword 1"]),
-        **{"preferred_spawn_biome": "plains"} | kwargs,
+        **{"preferred_spawn_biome": biomes[0]} | kwargs,
     )
 
 
@@ -127,6 +128,37 @@ def survive(**kwargs: Any) -> MinecraftSim:
     )
 
 
+def t_maze(**kwargs: Any) -> MinecraftSim:
+    """``MineStudio/TMaze-v0``: what was seen at the beginning must be remembered. 80 steps.
+
+    The first blocks of a corridor are red or blue. Where it ends, the way goes on to the left and to the right. After
+    red walls andesite lies to the left, after blue ones to the right, and pays 1; stone, which looks much the same,
+    lies on the other side and pays -1.
+    """
+
+    def maze(colour: str, left: str, right: str) -> CommandsCallback:
+        at = [(side, z, item) for side, item in ((4, left), (-4, right)) for z in (6, 7, 8)]
+        items = [f"/summon item ~{x} ~ ~{z} {{Item:{{id:{item},Count:1}}}}" for x, z, item in at]
+        return CommandsCallback(
+            [
+                "/tp @p ~ ~20 ~ 0 0",
+                "/fill ~-6 ~-1 ~-2 ~6 ~3 ~9 minecraft:stone",
+                *[f"/fill ~{x} ~ ~-1 ~{x} ~3 ~3 minecraft:{colour}_wool" for x in (2, -2)],
+                "/fill ~-1 ~ ~-1 ~1 ~3 ~8 minecraft:air",
+                "/fill ~-5 ~ ~6 ~5 ~3 ~8 minecraft:air",
+                *items,
+            ]
+        )
+
+    return task(
+        ["plains"],
+        80,
+        Compose([maze("red", "andesite", "stone"), maze("blue", "stone", "andesite")], 1),
+        RewardsCallback([reward("pickup", ["andesite"], times=1), reward("pickup", ["stone"], -1.0, times=1)]),
+        **kwargs,
+    )
+
+
 TASKS = {
     "KillCow": kill_cow,
     "ChopTree": chop_tree,
@@ -134,6 +166,7 @@ TASKS = {
     "CollectSand": collect_sand,
     "DigDown": dig_down,
     "Survive": survive,
+    "TMaze": t_maze,
 }
 
 
@@ -158,3 +191,4 @@ hunt_animals_vec = functools.partial(make_batch, hunt_animals)
 collect_sand_vec = functools.partial(make_batch, collect_sand)
 dig_down_vec = functools.partial(make_batch, dig_down)
 survive_vec = functools.partial(make_batch, survive)
+t_maze_vec = functools.partial(make_batch, t_maze)

@@ -458,7 +458,7 @@ def run_settings(args: Args, dtype: str) -> ppo.Args:
     common = {"dtype": dtype, "record_video_interval": 0, "num_iterations": args.iterations + 1}
     if args.size == "small":
         return ppo.Args(**common)
-    paper = {"learning_rate": 2e-5, "kl_divergence_coef_rho": 0.2, "entropy_bonus_coef": 0.0, "fragment_length": 64}
+    paper = {"learning_rate": 2e-5, "kl_divergence_coef_rho": 0.2, "epochs_per_iteration": 1, "fragment_length": 64}
     paper |= {"context_length": 64, "num_envs": 4, "batch_size_per_gpu": 1, "batches_per_iteration": 4}
     return ppo.Args(**common, **paper)
 

@@ -1,6 +1,6 @@
 """How good a policy is at a task: its mean return over N episodes, with a 95 % confidence interval.
 
-    python scripts/evaluate.py                                                # random weights, the baseline
+    python scripts/evaluate.py                                                # the policy that training begins with
     python scripts/evaluate.py --checkpoint latest --episodes 100             # the newest checkpoint of all runs
     python scripts/evaluate.py --checkpoint output/<run> --success-return 3   # how often does it kill three cows?
     python scripts/evaluate.py --model-path 2x.model --weights-path rl.weights --task my_task.py:env_generator
@@ -36,7 +36,7 @@ from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingC
 from rich.table import Table
 
 import minestudio_envs
-from minestudio_envs.scripted_players import HUNTER, RandomPlayers, ScriptedPlayers
+from minestudio_envs.scripted_players import HABITS, HUNTER, RandomPlayers, ScriptedPlayers
 from minestudio_envs.training.checkpoints import CheckpointError, find_checkpoint, read_manifest
 from minestudio_envs.training.hardware import keep_freed_memory
 from minestudio_envs.training.run_logger import make_console
@@ -54,7 +54,7 @@ class Args:
     model_path: str | None = None  # VPT .model file or MineStudio checkpoint folder, in place of --checkpoint
     weights_path: str | None = None  # VPT .weights, MineStudio .ckpt or .safetensors file; none: random weights
     temperature: float | None = None  # of the action heads; none: the policy file's
-    player: Literal["policy", "random", "hunter"] = "policy"  # random: uniform actions; hunter: scripted_players.HUNTER
+    player: Literal["policy", "random", "habits", "hunter"] = "policy"  # random: uniform; others: scripted_players.py's
     deterministic: bool = False  # take the likeliest action; no: sample, as in training
     task: str | None = None  # registered task, file.py:function or module:function; none: that of ppo_vpt_online.py
     episodes: int = 32  # episodes that count
@@ -119,7 +119,7 @@ def load_policy(args: Args) -> tuple[ppo.VPTPolicy, str]:
         policy = ppo.load_openai_policy(args.model_path, args.weights_path, args.temperature)
         fresh = args.weights_path is None and not Path(args.model_path).is_dir()
         return policy, f"{args.model_path}, {'RANDOM WEIGHTS' if fresh else args.weights_path or 'its own weights'}"
-    return ppo.policy_generator(), "policy_generator, RANDOM WEIGHTS" if args.player == "policy" else args.player
+    return ppo.policy_generator(), "policy_generator" if args.player == "policy" else args.player
 
 
 def load_task(task: str | None) -> Callable[[], minestudio_envs.MinecraftSim]:
@@ -161,9 +161,8 @@ def play(args: Args, policy: Any, envs: Any, device: torch.device, video: VideoR
     memory = policy.initial_memory(n)
     players = None
     if args.player != "policy":
-        players = (
-            ScriptedPlayers(envs, HUNTER, args.seed) if args.player == "hunter" else RandomPlayers(envs, args.seed)
-        )
+        habits = {"habits": HABITS, "hunter": HUNTER}.get(args.player)
+        players = RandomPlayers(envs, args.seed) if habits is None else ScriptedPlayers(envs, habits, args.seed)
     image = envs.reset(seed=args.seed)[0]["image"]
     first, done = torch.ones(n, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
     reward, returns = torch.zeros(n), torch.zeros(n, dtype=torch.float64)

@@ -1,6 +1,6 @@
 """Learning curves of several runs as one PNG: a line for each group of runs, and the band between its seeds.
 
-python scripts/plot.py --runs "KL leash=output/kill_cow__*" --output docs/learning_curve.png
+python scripts/plot.py --runs "KL leash=output/kill_cow__*" --output learning_curve.png
 """
 
 import glob
@@ -57,8 +57,8 @@ def main(args: Args) -> None:
         values = np.stack([np.interp(grid, xs, ys) for (xs, _), ys in zip(curves, smoothed, strict=True)])
         (line,) = axes.plot(grid, values.mean(0), label=f"{label} ({len(curves)} seeds)")
         axes.fill_between(grid, values.min(0), values.max(0), color=line.get_color(), alpha=0.2, linewidth=0)
-    axes.set_xlabel(args.x)
-    axes.set_ylabel(args.y)
+    axes.set_xlabel(args.x.split("/")[-1].replace("_", " "))
+    axes.set_ylabel(args.y.split("/")[-1].replace("_", " "))
     axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()

@@ -1,6 +1,6 @@
 """Pretrain a policy by behaviour cloning, as VPT was: first watch others play, then learn what they would press.
 
-    python scripts/pretrain.py                                     # scripted players, policy_generator's network
+    python scripts/pretrain.py                                     # scripted players; half an hour on two cores
     python scripts/pretrain.py --frames 20000 --epochs 1 --output output/first_look
     python scripts/pretrain.py --dataset my_play.h5                # frames and actions of your own
     python scripts/pretrain.py --dataset output/play               # a folder of mp4 + jsonl: VPT's or scripts/play.py's
@@ -53,12 +53,12 @@ class Args:
     dataset: Path | None = None
     """HDF5 file (minestudio_envs/training/dataset.py), or folder of mp4 + jsonl recordings; none: scripted players"""
     model_path: Path | None = None
-    """VPT .model file that says which network; none: policy_generator's of ppo_vpt_online.py"""
+    """VPT .model file that says which network; none: SMALL_NET_ARGS of ppo_vpt_online.py"""
     weights_path: Path | None = None
     """to go on from; none: random weights"""
     seed: int = 1
     """of weights, worlds, players and the order of sequences"""
-    frames: int = 409_600
+    frames: int = 614_400
     """to collect, if there is no --dataset; in whole rounds of num_envs episodes"""
     num_envs: int = 64
     """players at once"""
@@ -66,15 +66,15 @@ class Args:
     """weight of hunting among the players' goals; the others' stay what they are (scripted_players.HABITS)"""
     held_out: float = 0.05
     """part of the frames, the last ones, that are not trained on; of collected ones these are other worlds"""
-    epochs: int = 3
+    epochs: int = 6
     """passes over the rest"""
-    sequence_length: int = 128
+    sequence_length: int = 64
     """consecutive steps through which memory is carried, from empty"""
     context_length: int = 32
     """steps back-propagated through at once, after each of which the optimizer steps"""
-    batch_size: int = 16
+    batch_size: int = 8
     """sequences side by side"""
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     """AdamW's, which falls to 0 along a cosine"""
     weight_decay: float = 0.01
     """AdamW's, on matrices only"""
@@ -85,10 +85,11 @@ class Args:
 
 
 EPISODE_STEPS = 400
+CURVE_SEQUENCES = 64  # held out ones that a point of the curve is of
 
 
 def env_generator():
-    """What the players find: land of several kinds, cows and other animals, some tool in the hand."""
+    """What the players find: land of several kinds, mostly with cows and other animals, something in the hand."""
     from minestudio_envs import MinecraftSim
     from minestudio_envs.callbacks import (
         CommandsCallback,
@@ -99,14 +100,15 @@ def env_generator():
         SummonMobsCallback,
     )
 
-    near, tools = {"range_x": [-9, 9], "range_z": [-9, 9]}, ("iron_sword", "iron_sword", "stone_sword", "iron_axe")
+    def animals(**numbers: int) -> SummonMobsCallback:
+        near = {"range_x": [-9, 9], "range_z": [-9, 9]}
+        return SummonMobsCallback([{"name": name, "number": number, **near} for name, number in numbers.items()])
+
+    tools = ("iron_sword", "iron_sword", "iron_sword", "stone_sword", "iron_axe")
     return MinecraftSim(
         render_size=None,
         callbacks=[
-            SummonMobsCallback([{"name": "cow", "number": 7, **near}]),
-            Compose(
-                [SummonMobsCallback([{"name": name, "number": 3, **near}]) for name in ("pig", "sheep", "chicken")], 1
-            ),
+            Compose([animals(cow=10), animals(cow=8, pig=3), animals(cow=6, sheep=3, chicken=3), animals()], 1),
             Compose([CommandsCallback([f"/give @p minecraft:{tool} 1"]) for tool in tools], 1),
             MaskActionsCallback(inventory=0),
             Compose(
@@ -418,7 +420,7 @@ def main(args: Args) -> dict[str, Any] | None:
     keep_freed_memory()
     torch.manual_seed(args.seed)
     if args.model_path is None:
-        policy = ppo.policy_generator()
+        policy = ppo.VPTPolicy(ppo.SMALL_NET_ARGS)
     else:
         policy = ppo.load_openai_policy(args.model_path, args.weights_path)
     args.output.mkdir(parents=True, exist_ok=True)
@@ -445,7 +447,7 @@ def main(args: Args) -> dict[str, Any] | None:
             losses.append(trainer.step())
             if trainer.done % every == 0 or trainer.done == trainer.total:
                 row = {"frames": trainer.done * args.batch_size * args.sequence_length, "loss": float(np.mean(losses))}
-                held_out = trainer.evaluate(args.batch_size)["loss"]
+                held_out = trainer.evaluate(CURVE_SEQUENCES)["loss"]
                 trainer.curve.append(row | {"held_out_loss": held_out, "seconds": trainer.seconds})
                 losses = []
                 trainer.save(checkpoint)

@@ -225,7 +225,7 @@ def test_one_episode_has_no_interval_and_no_success_is_made_up(run, tmp_path, ca
     assert statistics == report["statistics"] and statistics["return_mean"] == 4
     assert all(statistics[key] is None for key in ("return_ci95", "return_std", "success_rate", "success_ci95"))
     printed = capsys.readouterr().out
-    assert "one has no interval" in printed and "Wilson" not in printed and "RANDOM WEIGHTS" in printed
+    assert "one has no interval" in printed and "Wilson" not in printed and "policy_generator" in printed
 
 
 # POLICIES, TASKS, FILMS
@@ -348,7 +348,7 @@ def test_as_a_program(tmp_path):
     command = [sys.executable, str(SCRIPT), *flags.split()]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
-    for words in ("RANDOM WEIGHTS", "Student's t", "100.0%, 43.9% to 100.0% (95 %, Wilson)", "2.0 steps", "SPS"):
+    for words in ("policy_generator", "Student's t", "100.0%, 43.9% to 100.0% (95 %, Wilson)", "2.0 steps", "SPS"):
         assert words in done.stdout
     report = json.loads((tmp_path / "output/evaluation/results.json").read_text())
     assert report["settings"]["episodes"] == 3 and [e["length"] for e in report["episodes"]] == [2, 2, 2]

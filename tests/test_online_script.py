@@ -49,8 +49,8 @@ def test_three_iterations_leave_a_policy_a_video_and_metrics(tmp_path):
     assert all(torch.isfinite(p).all() for p in policy.parameters())
     rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     assert [row["charts/iteration"] for row in rows] == [1, 2, 3]
-    steps = [0, *(row["charts/global_step"] for row in rows)]  # 128 x 32 an iteration, less the steps that only reset
-    assert all(4096 - 128 <= after - before <= 4096 for before, after in itertools.pairwise(steps))
+    steps = [0, *(row["charts/global_step"] for row in rows)]  # 64 x 32 an iteration, less the steps that only reset
+    assert all(2048 - 64 <= after - before <= 2048 for before, after in itertools.pairwise(steps))
     for key in ("charts/SPS", "losses/policy_loss", "losses/value_loss", "losses/entropy", "time/update"):
         assert math.isfinite(rows[2][key])
     video = iio.imread(path / "videos" / "iteration_000001.mp4", plugin="pyav")
@@ -150,15 +150,18 @@ def test_every_flag_has_one_line_of_help_in_its_group():
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--max-chunks", "127"], "--max-chunks 127 cannot hold an iteration's 128 fragments"),
+        (["--max-chunks", "63"], "--max-chunks 63 cannot hold an iteration's 64 fragments"),
         (["--name", "a/b"], "--name a/b names a folder"),
         (["--fragments-per-chunk", "3"], "--fragments-per-chunk 3 must divide --batch-size-per-gpu 16"),
         (["--advantage", "vtrace", "--loss", "behavior"], "a second time beside --advantage vtrace"),
-        (["--enable-ref-update"], "--enable-ref-update True needs a reference policy"),
+        (
+            ["--enable-ref-update", "--kl-divergence-coef-rho", "0"],
+            "--enable-ref-update True needs a reference policy",
+        ),
         (["--memory", "burn-in", "--burn-in-length", "32"], "--burn-in-length 32 leaves no step"),
         (["--resume", "nowhere"], "nowhere: no such folder"),
         (["--resume", "latest"], "latest: no good checkpoint in 0 folders"),
-        (["--gradient-accumulation", "3"], "--gradient-accumulation 3 must divide --batches-per-iteration 8"),
+        (["--gradient-accumulation", "3"], "--gradient-accumulation 3 must divide --batches-per-iteration 4"),
         (["--num-envs", "0"], "--num-envs 0 must be at least 1"),
         (["--discount", "1.5"], "--discount 1.5 must be between 0 and 1"),
         (["--weights-path", "x.weights"], "--weights-path x.weights needs --model-path"),

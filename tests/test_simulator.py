@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode
 
 import minestudio_envs
 from minestudio_envs import MinecraftSim, views
-from minestudio_envs.actions import BUTTONS
+from minestudio_envs.actions import BUTTONS, env_to_joint
 from minestudio_envs.callbacks import (
     CommandsCallback,
     Compose,
@@ -27,7 +27,7 @@ from minestudio_envs.callbacks import (
     SummonMobsCallback,
 )
 from minestudio_envs.simulator import CameraConfig
-from minestudio_envs.tasks import TASKS, survive
+from minestudio_envs.tasks import TASKS, survive, t_maze
 from minestudio_envs.training.vpt_files import save_vpt_policy
 from minestudio_envs.voxel.items import ITEM_ID
 from minestudio_envs.voxel.jit import python_function
@@ -418,7 +418,7 @@ def test_every_task_runs_alone_and_in_a_batch(name):
     assert env.step(env.action_space.sample())[1] < 1
     envs = gym.make_vec(f"MineStudio/{name}-v0", num_envs=2, obs_size=(16, 16))
     first = envs.reset(seed=1)[0]["image"]
-    assert first.shape == (2, 16, 16, 3) and envs.time_limit in (600, 1200, 12000)
+    assert first.shape == (2, 16, 16, 3) and envs.time_limit in (80, 600, 1200, 12000)
 
 
 def test_survival_pays_for_time_and_takes_for_deaths():
@@ -428,6 +428,23 @@ def test_survival_pays_for_time_and_takes_for_deaths():
     assert paid == [pytest.approx(0.0005)] * 3
     sim._batch.engine.state.health[0] = 0
     assert sim.step(NOOP)[1] == pytest.approx(-10, abs=0.01)
+
+
+def test_in_the_t_maze_only_the_colour_at_the_beginning_says_where_to_go():
+    """Whoever turns left is paid after red walls and pays after blue ones, and where the turn is none can be seen."""
+    envs = minestudio_envs.make_vec(t_maze, 16, seed=3, obs_size=(32, 32))
+    image = envs.reset()[0]["image"]
+    red = image[:, 8:16, 0, 0] > image[:, 8:16, 0, 2].float() * 2
+    assert (red.all(1) | ~red.any(1)).all() and 2 <= red[:, 0].sum() <= 14
+    returns, keys = torch.zeros(16), torch.zeros(16, len(BUTTONS), dtype=torch.bool)
+    keys[:, [BUTTONS.index("forward"), BUTTONS.index("sprint")]] = True
+    for t in range(60):
+        if t == 24:
+            assert (image.float() - image[0].float()).abs().amax((1, 2, 3)).lt(8).all()
+        buttons, camera = env_to_joint(keys, torch.tensor([[0.0, -10.0 if 24 <= t < 33 else 0.0]] * 16))
+        obs, rewards, *_ = envs.step({"buttons": buttons, "camera": camera})
+        image, returns = obs["image"], returns + rewards
+    assert torch.equal(returns, torch.where(red[:, 0], 1.0, -1.0))
 
 
 def test_info_is_whole():

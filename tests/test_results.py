@@ -1,0 +1,60 @@
+"""scripts/results.py: its variants do what they say, and an experiment trains, goes on and is drawn."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import ppo_vpt_online as ppo
+from minestudio_envs.tasks import t_maze
+from scripts import results
+
+
+def log_probs(policy: ppo.VPTPolicy, frames: torch.Tensor, first: torch.Tensor, pieces: int) -> torch.Tensor:
+    """[T] of action 0, the steps of one row given in so many calls."""
+    memory, found = policy.initial_memory(1), []
+    with torch.no_grad():
+        for part, begins in zip(frames.chunk(pieces, 1), first.chunk(pieces, 1), strict=True):
+            output = policy(part, begins, memory)
+            memory = output.memory
+            found.append(output.buttons[0, :, 0])
+    return torch.cat(found)
+
+
+def test_variants_forget_or_do_not_notice_the_first_step():
+    frames = torch.randint(0, 256, (1, 8, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    first = torch.tensor([[True, False, False, False, True, False, False, False]])
+    right, forgetful, defect = (
+        results.pretrained(kind)() for kind in (ppo.VPTPolicy, results.ForgetfulPolicy, results.FirstDefectPolicy)
+    )
+    whole, steps = (log_probs(right, frames, first, n) for n in (1, 8))
+    assert torch.allclose(whole, steps, atol=1e-4)
+    alone = torch.cat([log_probs(right, frame, first[:, :1], 1) for frame in frames.split(1, 1)])
+    assert torch.allclose(log_probs(forgetful, frames, first, 1), alone, atol=1e-4)
+    assert not torch.allclose(alone, whole, atol=1e-2)
+    assert torch.equal(log_probs(defect, frames, first, 8), steps)  # acting
+    learning = log_probs(defect, frames, first, 1)
+    assert torch.allclose(learning[:4], steps[:4], atol=1e-4) and not torch.allclose(learning[4:], steps[4:], atol=1e-2)
+
+
+def test_an_experiment_trains_goes_on_and_is_drawn(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    small = {"num_envs": 4, "batch_size_per_gpu": 4, "batches_per_iteration": 1, "fragment_length": 48}
+    small |= {"save_interval": 1, "context_length": 48}
+    variants = {
+        "one, alone": results.Variant(t_maze, settings=small),
+        "other": results.Variant(t_maze, results.from_scratch, small | results.NO_LEASH),
+    }
+    monkeypatch.setitem(results.EXPERIMENTS, "memory", variants)
+    for name in ("env_generator", "policy_generator"):  # results.py sets them
+        monkeypatch.setattr(ppo, name, getattr(ppo, name))
+    args = results.Args("memory", seeds=(1, 2), iterations=2, runs=tmp_path / "runs", docs=tmp_path / "docs")
+    results.run_experiment(args)
+    folders = sorted((tmp_path / "runs").iterdir())
+    assert [len(results.rows_of(folder)) for folder in folders] == [2] * 4
+    table = (tmp_path / "docs/memory.md").read_text()
+    assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == ["| one, alone", "| other"]
+    assert (tmp_path / "docs/memory.png").stat().st_size > 10_000
+    results.run_experiment(dataclasses.replace(args, iterations=3))  # the same runs go on
+    assert sorted((tmp_path / "runs").iterdir()) == folders
+    assert [len(results.rows_of(folder)) for folder in folders] == [3] * 4
