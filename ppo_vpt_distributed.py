@@ -341,7 +341,7 @@ SMALL_NET_ARGS = {
 }
 
 
-PRETRAINED = Path(__file__).parent / "pretrained" / "foundation-model-small"  # by scripts/pretrain.py
+PRETRAINED = Path(__file__).parent / "pretrained" / "foundation-model-small"  # goes with a copy of this script
 
 
 def policy_generator():

@@ -42,20 +42,16 @@ def read_curve(path: Path, x: str, y: str) -> tuple[np.ndarray, np.ndarray]:
     return xs, ys
 
 
-def main(args: Args) -> None:
+def draw(groups: dict[str, list[Path]], args: Args) -> None:
+    """The picture of runs' folders, by label."""
     figure, axes = plt.subplots(figsize=(6.4, 3.6), dpi=110)
-    for group in args.runs:
-        label, _, pattern = group.partition("=")
-        paths = sorted(Path(folder) / "metrics.jsonl" for folder in glob.glob(pattern))
-        paths = [path for path in paths if path.exists()]
-        if not paths:
-            raise SystemExit(f"--runs {group}: no folder with a metrics.jsonl matches; expected LABEL=PATTERN")
-        curves = [read_curve(path, args.x, args.y) for path in paths]
+    for label, folders in groups.items():
+        curves = [read_curve(folder / "metrics.jsonl", args.x, args.y) for folder in folders]
         grid = np.linspace(max(args.begin, *(xs[0] for xs, _ in curves)), min(xs[-1] for xs, _ in curves), 200)
         kernel = np.ones(args.smooth) / args.smooth
         smoothed = [np.convolve(np.pad(ys, (args.smooth - 1, 0), "edge"), kernel, "valid") for _, ys in curves]
         values = np.stack([np.interp(grid, xs, ys) for (xs, _), ys in zip(curves, smoothed, strict=True)])
-        (line,) = axes.plot(grid, values.mean(0), label=f"{label} ({len(curves)} seeds)")
+        (line,) = axes.plot(grid, values.mean(0), label=f"{label} ({len(curves)} seed{'s' * (len(curves) > 1)})")
         axes.fill_between(grid, values.min(0), values.max(0), color=line.get_color(), alpha=0.2, linewidth=0)
     axes.set_xlabel(args.x.split("/")[-1].replace("_", " "))
     axes.set_ylabel(args.y.split("/")[-1].replace("_", " "))
@@ -65,6 +61,16 @@ def main(args: Args) -> None:
     args.output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.output)
     print(args.output)
+
+
+def main(args: Args) -> None:
+    groups = {}
+    for group in args.runs:
+        label, _, pattern = group.partition("=")
+        groups[label] = [path.parent for path in map(Path, sorted(glob.glob(f"{pattern}/metrics.jsonl")))]
+        if not groups[label]:
+            raise SystemExit(f"--runs {group}: no folder with a metrics.jsonl matches; expected LABEL=PATTERN")
+    draw(groups, args)
 
 
 if __name__ == "__main__":

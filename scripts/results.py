@@ -14,7 +14,6 @@ same command goes on. Pictures and tables are written to docs/results/.
 import contextlib
 import dataclasses
 import json
-import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,8 +33,6 @@ import tyro
 
 from minestudio_envs import tasks
 from minestudio_envs.training.checkpoints import find_checkpoint
-
-logger = logging.getLogger("results")
 
 
 @dataclass
@@ -63,18 +60,19 @@ def from_scratch() -> ppo.VPTPolicy:
     return ppo.VPTPolicy(ppo.SMALL_NET_ARGS)
 
 
+# Not `forward`: the learner calls `encode` and the heads by themselves.
 class ForgetfulPolicy(ppo.VPTPolicy):
     """Every step is its episode's first: it remembers nothing."""
 
-    def forward(self, frames, first, memory, **options):
-        return super().forward(frames, torch.ones_like(first), memory, **options)
+    def encode(self, image, first, memory, inplace=False):
+        return super().encode(image, torch.ones_like(first), memory, inplace)
 
 
 class FirstDefectPolicy(ppo.VPTPolicy):
     """MineStudio's defect: when acting, memory ends with the episode; in what it learns from, it goes on."""
 
-    def forward(self, frames, first, memory, **options):
-        return super().forward(frames, first if first.shape[1] == 1 else torch.zeros_like(first), memory, **options)
+    def encode(self, image, first, memory, inplace=False):
+        return super().encode(image, first if first.shape[1] == 1 else torch.zeros_like(first), memory, inplace)
 
 
 def pretrained(policy_class: type[ppo.VPTPolicy] = ppo.VPTPolicy) -> Callable[[], ppo.VPTPolicy]:
@@ -144,7 +142,8 @@ def train(args: Args, experiment: str, label: str, variant: Variant, seed: int) 
     """One run, from its beginning, its newest checkpoint, or not at all if it is done -> its folder."""
     settings = {"record_video_interval": 0, "name": folder_name(experiment, label)} | variant.settings
     run = ppo.Args(seed=seed, save_path=str(args.runs), **settings)
-    run = dataclasses.replace(run, num_iterations=args.iterations or run.num_iterations)
+    if args.iterations is not None:
+        run.num_iterations = args.iterations
     ppo.env_generator, ppo.policy_generator = variant.task, variant.policy
     if begun := find_run(args, experiment, label, seed):
         if len(rows_of(begun)) >= run.num_iterations:
@@ -185,8 +184,7 @@ def run_experiment(args: Args) -> None:
         last = [final_return(folder) for folder in folders]
         rows.append([label, f"{np.mean(last):.2f}", ", ".join(f"{value:.2f}" for value in last)])
     write_table(args.docs / f"{args.experiment}.md", ["", "return in the last tenth", "of each seed"], rows)
-    patterns = [f"{label}={args.runs / folder_name(args.experiment, label)}__*" for label in variants]
-    plot.main(plot.Args(runs=tuple(patterns), output=args.docs / f"{args.experiment}.png"))
+    plot.draw(runs, plot.Args(output=args.docs / f"{args.experiment}.png"))
 
 
 def kill_cow_elsewhere():
@@ -226,4 +224,9 @@ def make_evaluation_table(args: Args) -> None:
 
 if __name__ == "__main__":
     given = tyro.cli(Args, description=__doc__)
-    (make_evaluation_table if given.experiment == "table" else run_experiment)(given)
+    try:
+        (make_evaluation_table if given.experiment == "table" else run_experiment)(given)
+    except (ppo.VPTFileError, ppo.CheckpointError, FloatingPointError, OSError) as error:
+        raise SystemExit(f"error: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("left at once: the same command goes on from the newest checkpoints") from None

@@ -102,12 +102,15 @@ def test_one_who_chops_gets_logs_and_one_who_digs_gets_down():
 def test_time_is_spent_as_the_habits_say():
     envs = minestudio_envs.make_vec(kill_cow, 16, obs_size=(8, 8))
     envs.reset()
-    players = ScriptedPlayers(envs, Habits(pause=0.5, look=0.5))
-    spent = torch.zeros(len(GOALS))
+    players = ScriptedPlayers(envs, Habits(pause=0.5, look=0.5, slip=0.15))
+    spent, slips = torch.zeros(len(GOALS)), 0.0
     for _ in range(300):
-        envs.step(players.act())
+        action = players.act()
+        slips += float((envs.state["tick"] < players.slip_until).float().mean()) / 300
+        envs.step(action)
         spent += torch.bincount(players.goal, minlength=len(GOALS))
     share = spent / spent.sum()
+    assert slips == pytest.approx(0.15, abs=0.03)
     assert share[0] == pytest.approx(0.5, abs=0.12) and share[:2].sum() == 1
 
 

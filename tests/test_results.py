@@ -10,14 +10,27 @@ from minestudio_envs.tasks import t_maze
 from scripts import results
 
 
+@pytest.mark.parametrize("kind", [ppo.VPTPolicy, results.ForgetfulPolicy, results.FirstDefectPolicy])
+def test_variants_learn_as_they_say(kind, tmp_path, monkeypatch):
+    """With one policy throughout, acting and learning differ only by the defect, and only where an episode ends."""
+    monkeypatch.setattr(ppo, "env_generator", t_maze)
+    small = {"num_envs": 4, "batch_size_per_gpu": 4, "batches_per_iteration": 1, "fragment_length": 48}
+    args = ppo.Args(**small, context_length=48, learning_rate=0.0, record_video_interval=0, save_path=str(tmp_path))
+    trainer = ppo.make_trainer(args, results.pretrained(kind)(), tmp_path)
+    trainer.collect()
+    assert sum(chunk.data.first[1:].any() for chunk in trainer.replay.chunks) >= 2
+    gap = trainer.update()["losses/approx_kl"]  # of the learner's policy to the one that acted
+    trainer.close()
+    assert gap > 1e-2 if kind is results.FirstDefectPolicy else abs(gap) < 1e-5
+
+
 def log_probs(policy: ppo.VPTPolicy, frames: torch.Tensor, first: torch.Tensor, pieces: int) -> torch.Tensor:
     """[T] of action 0, the steps of one row given in so many calls."""
     memory, found = policy.initial_memory(1), []
     with torch.no_grad():
         for part, begins in zip(frames.chunk(pieces, 1), first.chunk(pieces, 1), strict=True):
-            output = policy(part, begins, memory)
-            memory = output.memory
-            found.append(output.buttons[0, :, 0])
+            latents, memory = policy.encode(part, begins, memory)  # as the learner does it
+            found.append(policy.heads(latents).buttons[0, :, 0])
     return torch.cat(found)
 
 
@@ -55,6 +68,10 @@ def test_an_experiment_trains_goes_on_and_is_drawn(tmp_path, monkeypatch, capsys
     table = (tmp_path / "docs/memory.md").read_text()
     assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == ["| one, alone", "| other"]
     assert (tmp_path / "docs/memory.png").stat().st_size > 10_000
-    results.run_experiment(dataclasses.replace(args, iterations=3))  # the same runs go on
+    drawn = []
+    monkeypatch.setattr(results.plot, "draw", lambda runs, _: drawn.append(runs))
+    results.run_experiment(dataclasses.replace(args, iterations=3, seeds=(2,)))  # the same runs go on
+    assert drawn == [{"one, alone": folders[1:2], "other": folders[3:]}]  # what the table has, no more
+    results.run_experiment(dataclasses.replace(args, iterations=3))
     assert sorted((tmp_path / "runs").iterdir()) == folders
     assert [len(results.rows_of(folder)) for folder in folders] == [3] * 4

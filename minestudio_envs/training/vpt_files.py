@@ -87,7 +87,7 @@ class _ModelUnpickler(pickle.Unpickler):
 
 def _check_file(path: Path) -> None:
     if not path.is_file():
-        raise VPTFileError(f"{path}: no such file. Check the path, or download the file")
+        raise VPTFileError(f"{path}: no such file. Check the path, copy the file there, or download it")
     with open(path, "rb") as file:
         head = file.read(64).lstrip().lower()
     if not head:
