@@ -1461,7 +1461,7 @@ def make_trainer(args: Args, policy: VPTPolicy, run_path: Path, trainer_class: t
     return trainer_class(args, policy, envs, run_path, device)
 
 
-def main(args: Args) -> Path:
+def main(args: Args, trainer_class: type[Trainer] = Trainer) -> Path:
     """Train -> the run's folder."""
     console = make_console()
     check_args(args)
@@ -1478,7 +1478,7 @@ def main(args: Args) -> Path:
         run_path = checkpoint.parent.parent
     else:
         run_path = make_run_folder(runs_path(args.save_path), f"{args.name}__{args.seed}")
-    trainer = make_trainer(args, policy, run_path)
+    trainer = make_trainer(args, policy, run_path, trainer_class)
     if checkpoint is not None:
         load_trainer(trainer, checkpoint)
     learner, config = trainer.learner, dataclasses.asdict(args)

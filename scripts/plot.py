@@ -42,6 +42,17 @@ def read_curve(path: Path, x: str, y: str) -> tuple[np.ndarray, np.ndarray]:
     return xs, ys
 
 
+def save(figure: plt.Figure, axes: plt.Axes, x: str, y: str, output: Path) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(output)
+    print(output)
+
+
 def draw(groups: dict[str, list[Path]], args: Args) -> None:
     """The picture of runs' folders, by label."""
     figure, axes = plt.subplots(figsize=(6.4, 3.6), dpi=110)
@@ -53,14 +64,17 @@ def draw(groups: dict[str, list[Path]], args: Args) -> None:
         values = np.stack([np.interp(grid, xs, ys) for (xs, _), ys in zip(curves, smoothed, strict=True)])
         (line,) = axes.plot(grid, values.mean(0), label=f"{label} ({len(curves)} seed{'s' * (len(curves) > 1)})")
         axes.fill_between(grid, values.min(0), values.max(0), color=line.get_color(), alpha=0.2, linewidth=0)
-    axes.set_xlabel(args.x.split("/")[-1].replace("_", " "))
-    axes.set_ylabel(args.y.split("/")[-1].replace("_", " "))
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.tight_layout()
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(args.output)
-    print(args.output)
+    save(figure, axes, *(key.split("/")[-1].replace("_", " ") for key in (args.x, args.y)), args.output)
+
+
+def draw_sweep(amounts: tuple[int, ...], values: dict[str, list[list[float]]], x: str, y: str, output: Path) -> None:
+    """The picture of one figure of merit against one setting: for each label, a list of the seeds' for each amount."""
+    figure, axes = plt.subplots(figsize=(6.4, 3.6), dpi=110)
+    for label, seeds in values.items():
+        grid = np.array(seeds)
+        (line,) = axes.plot(amounts, grid.mean(1), marker="o", label=f"{label} ({grid.shape[1]} seeds)")
+        axes.fill_between(amounts, grid.min(1), grid.max(1), color=line.get_color(), alpha=0.2, linewidth=0)
+    save(figure, axes, x, y, output)
 
 
 def main(args: Args) -> None:

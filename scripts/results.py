@@ -1,20 +1,22 @@
-"""The README's results: each experiment is some variants of the quick start, several seeds of each, curves and a table.
+"""The README's results: each experiment is some variants of the quick start, several seeds of each, a figure, a table.
 
     python scripts/results.py leash                         # KillCow: the KL on, off, and from scratch
     python scripts/results.py memory                        # TMaze: with memory, without, and with MineStudio's defect
     python scripts/results.py transfer                      # ChopTree and HuntAnimals with KillCow's settings
+    python scripts/results.py staleness                     # KillCow: each loss, with fragments that wait for learning
     python scripts/results.py reuse                         # KillCow: each loss, with fragments used 1, 2 and 4 times
     python scripts/results.py table                         # what the leash experiment's policies are worth elsewhere
     python scripts/results.py memory --seeds 1 --iterations 3 --docs output/look    # does it run?
 
-(What a queue before the learner costs: compare_losses.py.) Runs that are done are not run again, and after Ctrl-C the
-same command goes on. Pictures and tables are written to docs/results/.
+Runs that are done are not run again, also those that two experiments share, and after Ctrl-C the same command goes on.
+Figures and tables are written to docs/results/.
 """
 
 import contextlib
 import dataclasses
 import json
 import sys
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,16 +39,16 @@ from minestudio_envs.training.checkpoints import find_checkpoint
 
 @dataclass
 class Args:
-    experiment: Annotated[Literal["leash", "memory", "transfer", "reuse", "table"], tyro.conf.Positional]
+    experiment: Annotated[Literal["leash", "memory", "transfer", "staleness", "reuse", "table"], tyro.conf.Positional]
     """which one"""
     seeds: tuple[int, ...] = (1, 2, 3)
     """of weights, worlds and actions"""
     iterations: int | None = None
-    """of each run; none: the experiment's"""
+    """of each run; none: the quick start's, or for staleness and reuse about half of them"""
     runs: Path = Path("output/results")
     """folder of the runs"""
     docs: Path = Path("docs/results")
-    """folder of pictures and tables"""
+    """folder of figures and tables"""
     episodes: int = 128
     """of each row of the table"""
     held_out_seed: int = 1_000_000
@@ -84,20 +86,40 @@ def pretrained(policy_class: type[ppo.VPTPolicy] = ppo.VPTPolicy) -> Callable[[]
     return policy_generator
 
 
+class WaitingTrainer(ppo.Trainer):
+    """Fragments wait max_staleness iterations between the environments and the replay, as in arXiv 2110.00641."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        assert self.args.num_envs == self.num_chunks  # a round of the collector is an iteration's
+        self.waiting = deque()
+
+    def collect(self) -> None:
+        self.replay.evict(self.learner.iteration)
+        while len(self.waiting) <= self.args.max_staleness:  # at first the policy of then fills the queue
+            chunks = self.collector.collect()
+            if chunks is None:  # interrupted
+                return
+            self.waiting.append((chunks, self.learner.optimizer_steps))
+        self.replay.add(*self.waiting.popleft())
+
+
 @dataclass
 class Variant:
-    """One line of a figure."""
+    """Some runs: one line of a figure, or one of its points."""
 
     task: Callable = tasks.kill_cow
     policy: Callable[[], ppo.VPTPolicy] = field(default_factory=pretrained)
     settings: dict[str, Any] = field(default_factory=dict)
     """of ppo_vpt_online.Args, where they differ from the quick start's"""
+    trainer: type[ppo.Trainer] = ppo.Trainer
 
 
+QUICK_START = Variant()
 NO_LEASH = {"kl_divergence_coef_rho": 0.0}
 EXPERIMENTS = {
     "leash": {
-        "KL to the pretrained policy": Variant(),
+        "KL to the pretrained policy": QUICK_START,
         "no KL": Variant(settings=NO_LEASH),
         "from scratch": Variant(policy=from_scratch, settings=NO_LEASH | {"entropy_bonus_coef": 0.01}),
     },
@@ -110,22 +132,42 @@ EXPERIMENTS = {
         "ChopTree": Variant(tasks.chop_tree),
         "HuntAnimals": Variant(tasks.hunt_animals),
     },
-    "reuse": {
-        "used once": Variant(),  # all losses are the same
-        **{
-            f"{loss}, used {uses} times": Variant(settings={"loss": loss, "max_reuse": uses, "max_staleness": 2 * uses})
-            for uses in (2, 4)
-            for loss in ("decoupled", "behavior", "proximal")
-        },
-    },
 }
+
+# What makes fragments stale, how much of it, and what that does to a run. Where none are, the losses are the same.
+LOSSES = ("decoupled", "behavior", "proximal")
+SWEEPS = {"staleness": ("iterations that every fragment waits", (0, 2, 8)), "reuse": ("uses of a fragment", (1, 2, 4))}
+
+
+def off_policy(experiment: str, loss: str, amount: int) -> Variant:
+    if amount == SWEEPS[experiment][1][0]:
+        return QUICK_START
+    if experiment == "staleness":
+        return Variant(settings={"loss": loss, "max_staleness": amount}, trainer=WaitingTrainer)
+    return Variant(settings={"loss": loss, "max_reuse": amount, "max_staleness": 2 * amount})
+
+
+EXPERIMENTS |= {
+    name: {f"{loss}, {amount}": off_policy(name, loss, amount) for amount in amounts for loss in LOSSES}
+    for name, (_, amounts) in SWEEPS.items()
+}
+SWEEP_ITERATIONS = 75  # when the quick start's return rises fastest
 
 
 # RUNS
 
 
 def folder_name(experiment: str, label: str) -> str:
+    if EXPERIMENTS[experiment][label] is QUICK_START:
+        return "quick_start"
     return f"{experiment}_{label.replace(' ', '_').replace(',', '')}"
+
+
+def iterations(args: Args) -> int:
+    """Of each run."""
+    if args.iterations is not None:
+        return args.iterations
+    return SWEEP_ITERATIONS if args.experiment in SWEEPS else ppo.Args.num_iterations
 
 
 def rows_of(run: Path) -> list[dict[str, Any]]:
@@ -138,28 +180,30 @@ def find_run(args: Args, experiment: str, label: str, seed: int) -> Path | None:
     return found[-1].parent if found else None
 
 
-def train(args: Args, experiment: str, label: str, variant: Variant, seed: int) -> Path:
+def train(args: Args, label: str, seed: int) -> Path:
     """One run, from its beginning, its newest checkpoint, or not at all if it is done -> its folder."""
-    settings = {"record_video_interval": 0, "name": folder_name(experiment, label)} | variant.settings
-    run = ppo.Args(seed=seed, save_path=str(args.runs), **settings)
-    if args.iterations is not None:
-        run.num_iterations = args.iterations
+    variant, name = EXPERIMENTS[args.experiment][label], folder_name(args.experiment, label)
+    run = ppo.Args(
+        **{"name": name, "seed": seed, "num_iterations": iterations(args), "record_video_interval": 0}
+        | {"save_path": str(args.runs)} | variant.settings
+    )  # fmt: skip
     ppo.env_generator, ppo.policy_generator = variant.task, variant.policy
-    if begun := find_run(args, experiment, label, seed):
+    if begun := find_run(args, args.experiment, label, seed):
         if len(rows_of(begun)) >= run.num_iterations:
             return begun
         with contextlib.suppress(ppo.CheckpointError):  # without one it begins anew
             run = dataclasses.replace(run, resume=str(find_checkpoint(str(begun), args.runs)))
-    folder = ppo.main(run)
+    folder = ppo.main(run, variant.trainer)
     if len(rows_of(folder)) < run.num_iterations:
         raise SystemExit("interrupted: the same command goes on from here")
     return folder
 
 
-def final_return(run: Path) -> float:
-    """Mean return in a run's last tenth."""
-    values = [row["charts/episodic_return"] for row in rows_of(run)]
-    return float(np.mean([value for value in values[-max(1, len(values) // 10) :] if value is not None]))
+def final_return(args: Args, run: Path) -> float:
+    """Mean return in the last tenth of a run's iterations."""
+    rows, end = rows_of(run), iterations(args)
+    values = [row["charts/episodic_return"] for row in rows[end - max(1, end // 10) : end]]
+    return float(np.mean([value for value in values if value is not None] or [np.nan]))
 
 
 # REPORTS
@@ -174,17 +218,29 @@ def write_table(path: Path, head: list[str], rows: list[list[str]]) -> None:
 
 
 def run_experiment(args: Args) -> None:
-    variants = EXPERIMENTS[args.experiment]
-    runs = {
-        label: [train(args, args.experiment, label, variant, seed) for seed in args.seeds]
-        for label, variant in variants.items()
-    }
+    runs = {label: [] for label in EXPERIMENTS[args.experiment]}
+    for seed in args.seeds:  # all variants of a seed first: what is done by then can be compared
+        for label, folders in runs.items():
+            folders.append(train(args, label, seed))
+    if args.experiment in SWEEPS:
+        return report_sweep(args, {label: [final_return(args, run) for run in runs[label]] for label in runs})
     rows = []
     for label, folders in runs.items():
-        last = [final_return(folder) for folder in folders]
+        last = [final_return(args, folder) for folder in folders]
         rows.append([label, f"{np.mean(last):.2f}", ", ".join(f"{value:.2f}" for value in last)])
     write_table(args.docs / f"{args.experiment}.md", ["", "return in the last tenth", "of each seed"], rows)
     plot.draw(runs, plot.Args(output=args.docs / f"{args.experiment}.png"))
+
+
+def report_sweep(args: Args, returns: dict[str, list[float]]) -> None:
+    """Final returns of each loss against what makes fragments stale: mean, lowest and highest of the seeds."""
+    what, amounts = SWEEPS[args.experiment]
+    cell = lambda last: f"{np.mean(last):.2f} ({min(last):.2f} to {max(last):.2f})"  # noqa: E731
+    rows = [[str(amount), *(cell(returns[f"{loss}, {amount}"]) for loss in LOSSES)] for amount in amounts]
+    write_table(args.docs / f"{args.experiment}.md", [what, *LOSSES], rows)
+    values = {loss: [returns[f"{loss}, {amount}"] for amount in amounts] for loss in LOSSES}
+    merit = f"return after {iterations(args)} iterations"
+    plot.draw_sweep(amounts, values, what, merit, args.docs / f"{args.experiment}.png")
 
 
 def kill_cow_elsewhere():

@@ -50,17 +50,23 @@ def test_variants_forget_or_do_not_notice_the_first_step():
     assert torch.allclose(learning[:4], steps[:4], atol=1e-4) and not torch.allclose(learning[4:], steps[4:], atol=1e-2)
 
 
-def test_an_experiment_trains_goes_on_and_is_drawn(tmp_path, monkeypatch, capsys):
+SMALL = {"num_envs": 4, "batch_size_per_gpu": 4, "batches_per_iteration": 1, "fragment_length": 48}
+SMALL |= {"save_interval": 1, "context_length": 48}
+
+
+@pytest.fixture
+def variants(monkeypatch):
+    """Sets an experiment's variants."""
     pytest.importorskip("matplotlib")
-    small = {"num_envs": 4, "batch_size_per_gpu": 4, "batches_per_iteration": 1, "fragment_length": 48}
-    small |= {"save_interval": 1, "context_length": 48}
-    variants = {
-        "one, alone": results.Variant(t_maze, settings=small),
-        "other": results.Variant(t_maze, results.from_scratch, small | results.NO_LEASH),
-    }
-    monkeypatch.setitem(results.EXPERIMENTS, "memory", variants)
     for name in ("env_generator", "policy_generator"):  # results.py sets them
         monkeypatch.setattr(ppo, name, getattr(ppo, name))
+    return lambda name, variants: monkeypatch.setitem(results.EXPERIMENTS, name, variants)
+
+
+def test_an_experiment_trains_goes_on_and_is_drawn(tmp_path, monkeypatch, variants):
+    one = results.Variant(t_maze, settings=SMALL)
+    other = results.Variant(t_maze, results.from_scratch, SMALL | results.NO_LEASH)
+    variants("memory", {"one, alone": one, "other": other})
     args = results.Args("memory", seeds=(1, 2), iterations=2, runs=tmp_path / "runs", docs=tmp_path / "docs")
     results.run_experiment(args)
     folders = sorted((tmp_path / "runs").iterdir())
@@ -75,3 +81,28 @@ def test_an_experiment_trains_goes_on_and_is_drawn(tmp_path, monkeypatch, capsys
     results.run_experiment(dataclasses.replace(args, iterations=3))
     assert sorted((tmp_path / "runs").iterdir()) == folders
     assert [len(results.rows_of(folder)) for folder in folders] == [3] * 4
+
+
+@pytest.mark.parametrize(
+    "experiment, measure, values",
+    [("staleness", "offpolicy/staleness_mean", (0, 2)), ("reuse", "replay/reuse_max", (1, 2))],
+)
+def test_a_sweep_makes_fragments_as_stale_as_it_says(experiment, measure, values, tmp_path, monkeypatch, variants):
+    monkeypatch.setattr(results, "LOSSES", ("behavior", "proximal"))
+    monkeypatch.setitem(results.SWEEPS, experiment, (results.SWEEPS[experiment][0], values))
+    fresh = results.Variant(t_maze, settings=SMALL)
+    monkeypatch.setattr(results, "QUICK_START", fresh)
+    sweep = {"behavior, {}": fresh, "proximal, {}": fresh}
+    for loss in results.LOSSES:
+        stale = results.off_policy(experiment, loss, 2)
+        assert stale.settings["loss"] == loss
+        sweep[f"{loss}, 2"] = dataclasses.replace(stale, task=t_maze, settings=SMALL | stale.settings)
+    variants(experiment, {label.format(values[0]): variant for label, variant in sweep.items()})
+    args = results.Args(experiment, seeds=(1,), iterations=3, runs=tmp_path / "runs", docs=tmp_path / "docs")
+    results.run_experiment(args)
+    found = {folder.name.split("__")[0]: results.rows_of(folder)[-1][measure] for folder in args.runs.iterdir()}
+    assert found == {"quick_start": values[0], f"{experiment}_behavior_2": 2, f"{experiment}_proximal_2": 2}
+    rows = [line.split(" | ") for line in (args.docs / f"{experiment}.md").read_text().splitlines()[2:]]
+    assert [row[0] for row in rows] == [f"| {value}" for value in values]
+    assert rows[0][1] == rows[0][2].removesuffix(" |")  # the losses share the fresh run
+    assert (args.docs / f"{experiment}.png").stat().st_size > 10_000
