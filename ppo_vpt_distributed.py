@@ -347,7 +347,8 @@ PRETRAINED = Path(__file__).parent / "pretrained" / "foundation-model-small"  # 
 def policy_generator():
     """The policy that training begins with when no --model-path is given. Put your own here.
 
-    From scratch: ``return VPTPolicy(SMALL_NET_ARGS)``, without a KL to it.
+    From scratch: ``return VPTPolicy(SMALL_NET_ARGS)``, with --train-config.kl-divergence-coef-rho 0
+    --train-config.entropy-bonus-coef 0.01.
     """
     return load_openai_policy(f"{PRETRAINED}.model", f"{PRETRAINED}.weights")
 

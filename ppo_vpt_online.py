@@ -4,7 +4,8 @@
     python ppo_vpt_online.py --num-iterations 3                 # a first look: checkpoint, video, metrics
     python ppo_vpt_online.py --resume latest                    # go on where the newest run stopped
     python ppo_vpt_online.py --model-path foundation-model-1x.model --weights-path foundation-model-1x.weights \\
-        --num-envs 8 --batch-size-per-gpu 1 --learning-rate 2e-5 --kl-divergence-coef-rho 0.2 --coef-rho-decay 0.9995
+        --num-envs 4 --batch-size-per-gpu 1 --gradient-accumulation 4 --epochs-per-iteration 1 --learning-rate 2e-5 \\
+        --discount 0.999 --kl-divergence-coef-rho 0.2 --coef-rho-decay 0.9995
     python ppo_vpt_online.py --help                             # every setting
 
 What a run writes under output/<run>/: metrics.jsonl (a row for each iteration), videos/*.mp4, checkpoints/*/ with the
@@ -199,7 +200,7 @@ PRETRAINED = Path(__file__).parent / "pretrained" / "foundation-model-small"  # 
 def policy_generator():
     """The policy that training begins with when no --model-path is given. Put your own here.
 
-    From scratch: ``return VPTPolicy(SMALL_NET_ARGS)``, without a KL to it.
+    From scratch: ``return VPTPolicy(SMALL_NET_ARGS)``, with --kl-divergence-coef-rho 0 --entropy-bonus-coef 0.01.
     """
     return load_openai_policy(f"{PRETRAINED}.model", f"{PRETRAINED}.weights")
 

@@ -55,10 +55,13 @@ class Habits(NamedTuple):
     approach: float = 0.0
     hunt: float = 0.0
     slip: float = 0.0  # part of the time in which the hand does what nobody wanted
+    turns_right: bool = False  # look for what is out of view to the right, always: a clone could not know to which side
 
 
 # A clone does nothing well that it has seen rarely: of players who hunt less it learns to hit no cow at all.
-HABITS = Habits(pause=0.02, look=0.02, wander=0.04, dig=0.01, chop=0.1, approach=0.02, hunt=0.8, slip=0.15)
+HABITS = Habits(
+    pause=0.02, look=0.02, wander=0.04, dig=0.01, chop=0.1, approach=0.02, hunt=0.8, slip=0.15, turns_right=True
+)
 HUNTER = Habits(hunt=1.0)
 
 
@@ -147,10 +150,9 @@ class ScriptedPlayers:
         aims = at_mob | chopping
         distance, flat = offset.norm(dim=1), offset[:, ::2].norm(dim=1)
         wanted = torch.where(aims[:, None], angles(offset).float(), self.gaze)
-        # What is out of view is looked for to the right: a clone could not know to which side.
         seen = wrap(wanted[:, 1] - view[:, 1]).abs() < VIEW
         around = torch.stack([torch.full_like(view[:, 0], 5.0), view[:, 1] + 14], 1)
-        wanted = torch.where((aims & ~seen & (self.habits.slip > 0))[:, None], around, wanted)
+        wanted = torch.where((aims & ~seen & self.habits.turns_right)[:, None], around, wanted)
         error = torch.stack([wanted[:, 0] - view[:, 0], wrap(wanted[:, 1] - view[:, 1])], 1)
         turn = torch.where((error.abs() < REST) | (self.goal == PAUSE)[:, None], 0.0, error).clamp(-10, 10)
         slips = self._begin_slips(chopping & (error.abs().amax(1) < REST), now, u)
@@ -175,7 +177,7 @@ class ScriptedPlayers:
         forward &= ~(on_block & (flat < 3.0))
         jump = (forward & (self.stuck > 1)) | (s["in_water"] != 0)
         jump |= (self.goal == WANDER) & (u[:, 9] < 0.01)
-        sprint = forward & facing & (at_mob | ((self.goal == WANDER) & (self.until % 3 == 0)))
+        sprint = forward & facing & (at_mob | ((self.goal == WANDER) & (self.until % 3 == 0)))  # one in three runs
         attack = hit | on_block | (digging & (off.amax(1) < 15))
 
         pressed = torch.zeros(self.envs.num_envs, len(BUTTONS), dtype=torch.bool)

@@ -42,6 +42,10 @@ def read_curve(path: Path, x: str, y: str) -> tuple[np.ndarray, np.ndarray]:
     return xs, ys
 
 
+def seeds(label: str, count: int) -> str:
+    return f"{label} ({count} seed{'s' * (count > 1)})"
+
+
 def save(figure: plt.Figure, axes: plt.Axes, x: str, y: str, output: Path) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
@@ -62,17 +66,17 @@ def draw(groups: dict[str, list[Path]], args: Args) -> None:
         kernel = np.ones(args.smooth) / args.smooth
         smoothed = [np.convolve(np.pad(ys, (args.smooth - 1, 0), "edge"), kernel, "valid") for _, ys in curves]
         values = np.stack([np.interp(grid, xs, ys) for (xs, _), ys in zip(curves, smoothed, strict=True)])
-        (line,) = axes.plot(grid, values.mean(0), label=f"{label} ({len(curves)} seed{'s' * (len(curves) > 1)})")
+        (line,) = axes.plot(grid, values.mean(0), label=seeds(label, len(curves)))
         axes.fill_between(grid, values.min(0), values.max(0), color=line.get_color(), alpha=0.2, linewidth=0)
     save(figure, axes, *(key.split("/")[-1].replace("_", " ") for key in (args.x, args.y)), args.output)
 
 
 def draw_sweep(amounts: tuple[int, ...], values: dict[str, list[list[float]]], x: str, y: str, output: Path) -> None:
-    """The picture of one figure of merit against one setting: for each label, a list of the seeds' for each amount."""
+    """The picture of a figure of merit against a setting. values: of each label [amounts][seeds]."""
     figure, axes = plt.subplots(figsize=(6.4, 3.6), dpi=110)
-    for label, seeds in values.items():
-        grid = np.array(seeds)
-        (line,) = axes.plot(amounts, grid.mean(1), marker="o", label=f"{label} ({grid.shape[1]} seeds)")
+    for label, rows in values.items():
+        grid = np.array(rows)
+        (line,) = axes.plot(amounts, grid.mean(1), marker="o", label=seeds(label, grid.shape[1]))
         axes.fill_between(amounts, grid.min(1), grid.max(1), color=line.get_color(), alpha=0.2, linewidth=0)
     save(figure, axes, x, y, output)
 

@@ -6,10 +6,11 @@
     python scripts/results.py staleness                     # KillCow: each loss, with fragments that wait for learning
     python scripts/results.py reuse                         # KillCow: each loss, with fragments used 1, 2 and 4 times
     python scripts/results.py table                         # what the leash experiment's policies are worth elsewhere
-    python scripts/results.py memory --seeds 1 --iterations 3 --docs output/look    # does it run?
+    python scripts/results.py memory --seeds 1 --iterations 3 --runs output/look --docs output/look   # does it run?
 
-Runs that are done are not run again, also those that two experiments share, and after Ctrl-C the same command goes on.
-Figures and tables are written to docs/results/.
+Runs that are done are not run again, also those that two experiments share, and after Ctrl-C the same command goes on
+(staleness: the interrupted run begins anew, for no checkpoint has what is waiting). Figures and tables are written to
+docs/results/.
 """
 
 import contextlib
@@ -35,6 +36,7 @@ import tyro
 
 from minestudio_envs import tasks
 from minestudio_envs.training.checkpoints import find_checkpoint
+from minestudio_envs.training.vpt_files import load_policy
 
 
 @dataclass
@@ -71,19 +73,18 @@ class ForgetfulPolicy(ppo.VPTPolicy):
 
 
 class FirstDefectPolicy(ppo.VPTPolicy):
-    """MineStudio's defect: when acting, memory ends with the episode; in what it learns from, it goes on."""
+    """MineStudio's defect: when acting, memory ends with the episode; in what it learns from, it goes on.
+
+    Acting is one step in a call. (MineStudio's fragments moreover begin without memory; here they begin with the stored
+    one. The reference policy, a copy of this, has the defect too.)
+    """
 
     def encode(self, image, first, memory, inplace=False):
         return super().encode(image, first if first.shape[1] == 1 else torch.zeros_like(first), memory, inplace)
 
 
 def pretrained(policy_class: type[ppo.VPTPolicy] = ppo.VPTPolicy) -> Callable[[], ppo.VPTPolicy]:
-    def policy_generator() -> ppo.VPTPolicy:
-        policy = ppo.load_openai_policy(f"{ppo.PRETRAINED}.model", f"{ppo.PRETRAINED}.weights")
-        policy.__class__ = policy_class
-        return policy
-
-    return policy_generator
+    return lambda: load_policy(policy_class, f"{ppo.PRETRAINED}.model", f"{ppo.PRETRAINED}.weights")
 
 
 class WaitingTrainer(ppo.Trainer):
@@ -113,6 +114,8 @@ class Variant:
     settings: dict[str, Any] = field(default_factory=dict)
     """of ppo_vpt_online.Args, where they differ from the quick start's"""
     trainer: type[ppo.Trainer] = ppo.Trainer
+    iterations: int = 1
+    """times those of the experiment"""
 
 
 QUICK_START = Variant()
@@ -134,7 +137,7 @@ EXPERIMENTS = {
     },
 }
 
-# What makes fragments stale, how much of it, and what that does to a run. Where none are, the losses are the same.
+# What makes fragments stale, and how much of it. Where none are, the losses are the same.
 LOSSES = ("decoupled", "behavior", "proximal")
 SWEEPS = {"staleness": ("iterations that every fragment waits", (0, 2, 8)), "reuse": ("uses of a fragment", (1, 2, 4))}
 
@@ -144,7 +147,8 @@ def off_policy(experiment: str, loss: str, amount: int) -> Variant:
         return QUICK_START
     if experiment == "staleness":
         return Variant(settings={"loss": loss, "max_staleness": amount}, trainer=WaitingTrainer)
-    return Variant(settings={"loss": loss, "max_reuse": amount, "max_staleness": 2 * amount})
+    settings = {"loss": loss, "max_reuse": amount, "max_staleness": 2 * amount}
+    return Variant(settings=settings, iterations=amount)  # so many times fewer fragments are collected in each
 
 
 EXPERIMENTS |= {
@@ -152,6 +156,7 @@ EXPERIMENTS |= {
     for name, (_, amounts) in SWEEPS.items()
 }
 SWEEP_ITERATIONS = 75  # when the quick start's return rises fastest
+STEPS = ppo.Args.num_envs * ppo.Args.fragment_length  # of environments, in an iteration of fresh fragments
 
 
 # RUNS
@@ -163,11 +168,10 @@ def folder_name(experiment: str, label: str) -> str:
     return f"{experiment}_{label.replace(' ', '_').replace(',', '')}"
 
 
-def iterations(args: Args) -> int:
-    """Of each run."""
-    if args.iterations is not None:
-        return args.iterations
-    return SWEEP_ITERATIONS if args.experiment in SWEEPS else ppo.Args.num_iterations
+def iterations(args: Args, variant: Variant = QUICK_START) -> int:
+    """Of a variant's runs."""
+    default = SWEEP_ITERATIONS if args.experiment in SWEEPS else ppo.Args.num_iterations
+    return variant.iterations * (default if args.iterations is None else args.iterations)
 
 
 def rows_of(run: Path) -> list[dict[str, Any]]:
@@ -180,28 +184,39 @@ def find_run(args: Args, experiment: str, label: str, seed: int) -> Path | None:
     return found[-1].parent if found else None
 
 
+def check_settings(folder: Path, run: ppo.Args) -> None:
+    """That a run which was begun is the one that is asked for."""
+    before = json.loads((folder / "args.json").read_text())
+    for key, value in dataclasses.asdict(run).items():
+        if key not in ("name", "num_iterations", "resume", "save_path") and before.get(key) != value:
+            was = f"{folder} was begun with {key} {before.get(key)}, not {value}"
+            raise SystemExit(f"{was}: delete it, or name another folder (--runs)")
+
+
 def train(args: Args, label: str, seed: int) -> Path:
     """One run, from its beginning, its newest checkpoint, or not at all if it is done -> its folder."""
     variant, name = EXPERIMENTS[args.experiment][label], folder_name(args.experiment, label)
     run = ppo.Args(
-        **{"name": name, "seed": seed, "num_iterations": iterations(args), "record_video_interval": 0}
+        **{"name": name, "seed": seed, "num_iterations": iterations(args, variant), "record_video_interval": 0}
         | {"save_path": str(args.runs)} | variant.settings
     )  # fmt: skip
     ppo.env_generator, ppo.policy_generator = variant.task, variant.policy
     if begun := find_run(args, args.experiment, label, seed):
+        check_settings(begun, run)
         if len(rows_of(begun)) >= run.num_iterations:
             return begun
-        with contextlib.suppress(ppo.CheckpointError):  # without one it begins anew
-            run = dataclasses.replace(run, resume=str(find_checkpoint(str(begun), args.runs)))
+        if variant.trainer is ppo.Trainer:
+            with contextlib.suppress(ppo.CheckpointError):  # without one it begins anew
+                run = dataclasses.replace(run, resume=str(find_checkpoint(str(begun), args.runs)))
     folder = ppo.main(run, variant.trainer)
     if len(rows_of(folder)) < run.num_iterations:
         raise SystemExit("interrupted: the same command goes on from here")
     return folder
 
 
-def final_return(args: Args, run: Path) -> float:
+def final_return(args: Args, label: str, run: Path) -> float:
     """Mean return in the last tenth of a run's iterations."""
-    rows, end = rows_of(run), iterations(args)
+    rows, end = rows_of(run), iterations(args, EXPERIMENTS[args.experiment][label])
     values = [row["charts/episodic_return"] for row in rows[end - max(1, end // 10) : end]]
     return float(np.mean([value for value in values if value is not None] or [np.nan]))
 
@@ -223,10 +238,10 @@ def run_experiment(args: Args) -> None:
         for label, folders in runs.items():
             folders.append(train(args, label, seed))
     if args.experiment in SWEEPS:
-        return report_sweep(args, {label: [final_return(args, run) for run in runs[label]] for label in runs})
+        return report_sweep(args, {label: [final_return(args, label, run) for run in runs[label]] for label in runs})
     rows = []
     for label, folders in runs.items():
-        last = [final_return(args, folder) for folder in folders]
+        last = [final_return(args, label, folder) for folder in folders]
         rows.append([label, f"{np.mean(last):.2f}", ", ".join(f"{value:.2f}" for value in last)])
     write_table(args.docs / f"{args.experiment}.md", ["", "return in the last tenth", "of each seed"], rows)
     plot.draw(runs, plot.Args(output=args.docs / f"{args.experiment}.png"))
@@ -239,7 +254,7 @@ def report_sweep(args: Args, returns: dict[str, list[float]]) -> None:
     rows = [[str(amount), *(cell(returns[f"{loss}, {amount}"]) for loss in LOSSES)] for amount in amounts]
     write_table(args.docs / f"{args.experiment}.md", [what, *LOSSES], rows)
     values = {loss: [returns[f"{loss}, {amount}"] for amount in amounts] for loss in LOSSES}
-    merit = f"return after {iterations(args)} iterations"
+    merit = f"return after {iterations(args) * STEPS:,} steps"
     plot.draw_sweep(amounts, values, what, merit, args.docs / f"{args.experiment}.png")
 
 
@@ -248,31 +263,38 @@ def kill_cow_elsewhere():
     return tasks.kill_cow(biomes=("savanna", "taiga", "forest"))
 
 
+def evaluate_player(args: Args, name: str, **settings: Any) -> str:
+    """Mean return and its 95 % interval, of evaluate.py, or of its report if that is there."""
+    output = args.runs / f"evaluation_{name.replace(' ', '_').replace(',', '')}.json"
+    wanted = evaluate.Args(
+        **settings, seed=args.held_out_seed, episodes=args.episodes, num_envs=64, videos=0, output=output
+    )
+    report = json.loads(output.read_text()) if output.exists() else None
+    if report is None or report["settings"] != json.loads(json.dumps(dataclasses.asdict(wanted), default=str)):
+        report = evaluate.main(wanted)
+    mean, (_, high) = report["statistics"]["return_mean"], report["statistics"]["return_ci95"]
+    return f"{mean:.2f} ± {high - mean:.2f}"
+
+
 def make_evaluation_table(args: Args) -> None:
     """Floor, beginning, what was learnt, and ceiling, in the same worlds, which nobody was trained in."""
-    leash = EXPERIMENTS["leash"]
     players: dict[str, dict[str, Any]] = {"uniformly random": {"player": "random"}}
-    players |= {"its teachers": {"player": "habits"}}
-    players |= {"pretrained": {"model_path": f"{ppo.PRETRAINED}.model", "weights_path": f"{ppo.PRETRAINED}.weights"}}
-    for label in leash:
+    players["pretrained"] = {"model_path": f"{ppo.PRETRAINED}.model", "weights_path": f"{ppo.PRETRAINED}.weights"}
+    for label in EXPERIMENTS["leash"]:
         for seed in args.seeds:
             run = find_run(args, "leash", label, seed)
-            if run is None:
-                raise SystemExit(f"no run of {label!r}, seed {seed}, in {args.runs}: first `results.py leash`")
+            if run is None or len(rows_of(run)) < iterations(args):
+                raise SystemExit(f"no finished run of {label!r}, seed {seed}, in {args.runs}: first `results.py leash`")
             players[f"{label}, seed {seed}"] = {"checkpoint": str(run)}
-    players["scripted hunter"] = {"player": "hunter"}
+    players |= {"its teachers (habits)": {"player": "habits"}, "only hunts (hunter)": {"player": "hunter"}}
+    places = {"plains": "minestudio_envs.tasks:kill_cow", "elsewhere": f"{__file__}:kill_cow_elsewhere"}
     rows = []
     for label, player in players.items():
         row = [label]
-        for task in ("minestudio_envs.tasks:kill_cow", f"{__file__}:kill_cow_elsewhere"):
-            for deterministic in (False, True) if "player" not in player else (False,):
-                settings = evaluate.Args(
-                    **player, deterministic=deterministic, task=task, seed=args.held_out_seed,
-                    episodes=args.episodes, num_envs=64, videos=0, output=args.runs / "evaluation.json",
-                )  # fmt: skip
-                s = evaluate.main(settings)["statistics"]
-                row.append(f"{s['return_mean']:.2f} ± {s['return_ci95'][1] - s['return_mean']:.2f}")
-            row += [""] * ("player" in player)
+        for place, task in places.items():
+            row.append(evaluate_player(args, f"{label} {place}", task=task, **player))
+            likeliest = {"task": task, "deterministic": True} | player
+            row.append("" if "player" in player else evaluate_player(args, f"{label} {place} likeliest", **likeliest))
         rows.append(row)
     head = ["kills in 600 steps", "plains, sampled", "likeliest action", "elsewhere, sampled", "likeliest action"]
     write_table(args.docs / "table.md", head, rows)

@@ -1,12 +1,14 @@
 """scripts/results.py: its variants do what they say, and an experiment trains, goes on and is drawn."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
 
+import minestudio_envs
 import ppo_vpt_online as ppo
-from minestudio_envs.tasks import t_maze
+from minestudio_envs.tasks import kill_cow, t_maze
 from scripts import results
 
 
@@ -106,3 +108,54 @@ def test_a_sweep_makes_fragments_as_stale_as_it_says(experiment, measure, values
     assert [row[0] for row in rows] == [f"| {value}" for value in values]
     assert rows[0][1] == rows[0][2].removesuffix(" |")  # the losses share the fresh run
     assert (args.docs / f"{experiment}.png").stat().st_size > 10_000
+
+
+def test_the_experiments_are_what_their_labels_say():
+    """And the quick start, which several share, is ppo_vpt_online.py's as it stands."""
+    assert results.QUICK_START.settings == {} and results.QUICK_START.trainer is ppo.Trainer
+    assert results.EXPERIMENTS["leash"]["KL to the pretrained policy"] is results.QUICK_START
+    for name, key in (("staleness", "max_staleness"), ("reuse", "max_reuse")):
+        for label, variant in results.EXPERIMENTS[name].items():
+            loss, amount = label.split(", ")
+            if int(amount) == results.SWEEPS[name][1][0]:
+                assert variant is results.QUICK_START
+            else:
+                assert (variant.settings["loss"], variant.settings[key]) == (loss, int(amount))
+                assert (variant.trainer is results.WaitingTrainer) == (name == "staleness")
+                assert variant.iterations == (1 if name == "staleness" else int(amount))  # equally many steps
+    ours, theirs = (
+        minestudio_envs.make_vec(task, 2, seed=1, obs_size=(32, 32)) for task in (kill_cow, ppo.env_generator)
+    )
+    assert torch.equal(ours.reset()[0]["image"], theirs.reset()[0]["image"])
+    assert ours.time_limit == theirs.time_limit
+
+
+def test_a_run_of_other_settings_is_not_gone_on_with(tmp_path, variants):
+    variants("memory", {"one": results.Variant(t_maze, settings=SMALL)})
+    args = results.Args("memory", seeds=(1,), iterations=2, runs=tmp_path / "runs", docs=tmp_path / "docs")
+    run = tmp_path / "runs/memory_one__1__20260101-000000"
+    run.mkdir(parents=True)
+    (run / "metrics.jsonl").write_text("{}\n" * 2)
+    (run / "args.json").write_text(json.dumps(dataclasses.asdict(ppo.Args(**SMALL)) | {"ppo_clip": 0.3}))
+    with pytest.raises(SystemExit, match=r"ppo_clip 0\.3, not 0\.2: delete it"):
+        results.run_experiment(args)
+
+
+def test_the_table_has_floor_ceiling_and_finished_runs_only(tmp_path, monkeypatch, variants):
+    variants("leash", {"one": results.Variant(settings=SMALL)})
+    args = results.Args("table", seeds=(1,), iterations=1, episodes=2, runs=tmp_path / "runs", docs=tmp_path)
+    with pytest.raises(SystemExit, match="no finished run of 'one', seed 1"):
+        results.make_evaluation_table(args)
+    results.train(dataclasses.replace(args, experiment="leash"), "one", 1)
+    with pytest.raises(SystemExit, match="no finished run"):
+        results.make_evaluation_table(dataclasses.replace(args, iterations=2))
+    results.make_evaluation_table(args)
+    table = (tmp_path / "table.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    assert [row[0] for row in rows] == [
+        "uniformly random", "pretrained", "one, seed 1", "its teachers (habits)", "only hunts (hunter)"
+    ]  # fmt: skip
+    assert all("±" in row[1] for row in rows)
+    monkeypatch.setattr(results.evaluate, "main", None)  # all reports are there
+    results.make_evaluation_table(args)
+    assert (tmp_path / "table.md").read_text() == table
