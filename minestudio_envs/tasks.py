@@ -129,31 +129,30 @@ def survive(**kwargs: Any) -> MinecraftSim:
 
 
 def t_maze(**kwargs: Any) -> MinecraftSim:
-    """``MineStudio/TMaze-v0``: what was seen at the beginning must be remembered. 80 steps.
+    """``MineStudio/TMaze-v0``: what was seen at the beginning must be remembered. 50 steps.
 
     The first walls of a corridor are red or blue, and out of view where it ends and the way goes on to the left and to
     the right. After red walls andesite lies to the left, after blue ones to the right, and pays 1; on the other side
-    lies stone, and pays -0.5. Both lie in niches, so that they are seen when they are reached. Who always goes to one
-    side gets 0.25, who visits both 0.5.
+    lies stone, and pays -0.5. Both lie in niches, seen only when they are reached. Who always goes to one side gets
+    0.25, who visits both 0.5.
     """
 
     def maze(colour: str, left: str, right: str) -> CommandsCallback:
-        niches = [(side, z, item) for side, item in ((4, left), (-4, right)) for z in (5, 8)]
         return CommandsCallback(
             [
                 "/tp @p ~ ~20 ~ 0 0",
-                "/fill ~-6 ~-1 ~-2 ~6 ~3 ~9 minecraft:stone",
-                *[f"/fill ~{x} ~ ~-1 ~{x} ~3 ~2 minecraft:{colour}_wool" for x in (2, -2)],
-                "/fill ~-1 ~ ~-1 ~1 ~3 ~5 minecraft:air",
-                "/fill ~-5 ~ ~6 ~5 ~3 ~7 minecraft:air",
-                *[f"/setblock ~{x} ~ ~{z} minecraft:air" for x, z, _ in niches],
-                *[f"/summon item ~{x} ~ ~{z} {{Item:{{id:{item},Count:1}}}}" for x, z, item in niches],
+                "/fill ~-5 ~-1 ~-2 ~5 ~3 ~5 minecraft:stone",
+                f"/fill ~-1 ~ ~-1 ~1 ~3 ~2 minecraft:{colour}_wool",
+                "/fill ~ ~ ~-1 ~ ~3 ~3 minecraft:air",
+                "/fill ~-4 ~ ~4 ~4 ~3 ~4 minecraft:air",
+                *[f"/setblock ~{x} ~ ~3 minecraft:air" for x in (3, -3)],
+                *[f"/summon item ~{x} ~ ~3 {{Item:{{id:{item},Count:1}}}}" for x, item in ((3, left), (-3, right))],
             ]
         )
 
     return task(
         ["plains"],
-        80,
+        50,
         Compose([maze("red", "andesite", "stone"), maze("blue", "stone", "andesite")], 1),
         RewardsCallback([reward("pickup", ["andesite"], times=1), reward("pickup", ["stone"], -0.5, times=1)]),
         **kwargs,

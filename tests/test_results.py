@@ -136,26 +136,42 @@ def test_a_run_of_other_settings_is_not_gone_on_with(tmp_path, variants):
     run = tmp_path / "runs/memory_one__1__20260101-000000"
     run.mkdir(parents=True)
     (run / "metrics.jsonl").write_text("{}\n" * 2)
-    (run / "args.json").write_text(json.dumps(dataclasses.asdict(ppo.Args(**SMALL)) | {"ppo_clip": 0.3}))
+    (run / "args.json").write_text(
+        json.dumps(dataclasses.asdict(ppo.Args(record_video_interval=0, ppo_clip=0.3, **SMALL)))
+    )
     with pytest.raises(SystemExit, match=r"ppo_clip 0\.3, not 0\.2: delete it"):
         results.run_experiment(args)
 
 
 def test_the_table_has_floor_ceiling_and_finished_runs_only(tmp_path, monkeypatch, variants):
-    variants("leash", {"one": results.Variant(settings=SMALL)})
-    args = results.Args("table", seeds=(1,), iterations=1, episodes=2, runs=tmp_path / "runs", docs=tmp_path)
+    variants("leash", {"one": results.Variant(t_maze, settings=SMALL)})
+    args = results.Args("table", seeds=(1,), iterations=1, runs=tmp_path / "runs", docs=tmp_path)
     with pytest.raises(SystemExit, match="no finished run of 'one', seed 1"):
         results.make_evaluation_table(args)
-    results.train(dataclasses.replace(args, experiment="leash"), "one", 1)
+    run = results.train(dataclasses.replace(args, experiment="leash"), "one", 1)
     with pytest.raises(SystemExit, match="no finished run"):
         results.make_evaluation_table(dataclasses.replace(args, iterations=2))
+    given = []
+
+    def evaluation(settings: results.evaluate.Args) -> dict:
+        given.append(settings)
+        statistics = {"return_mean": len(given), "return_ci95": [len(given) - 0.5, len(given) + 0.5]}
+        report = {"settings": dataclasses.asdict(settings), "statistics": statistics}
+        settings.output.write_text(json.dumps(report, default=str))
+        return report
+
+    monkeypatch.setattr(results.evaluate, "main", evaluation)
     results.make_evaluation_table(args)
     table = (tmp_path / "table.md").read_text()
-    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
-    assert [row[0] for row in rows] == [
-        "uniformly random", "pretrained", "one, seed 1", "its teachers (habits)", "only hunts (hunter)"
-    ]  # fmt: skip
-    assert all("±" in row[1] for row in rows)
-    monkeypatch.setattr(results.evaluate, "main", None)  # all reports are there
-    results.make_evaluation_table(args)
-    assert (tmp_path / "table.md").read_text() == table
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert rows[0] == ["uniformly random", "1.00 ± 0.50", "", "2.00 ± 0.50", ""]
+    assert rows[2] == ["one, seed 1", "7.00 ± 0.50", "8.00 ± 0.50", "9.00 ± 0.50", "10.00 ± 0.50"]
+    assert [row[0] for row in rows[3:]] == ["its teachers (habits)", "only hunts (hunter)"]
+    assert {settings.seed for settings in given} == {args.held_out_seed} and given[6].checkpoint == str(run)
+    assert [settings.deterministic for settings in given[6:10]] == [False, True] * 2
+    elsewhere = results.evaluate.load_task(given[8].task)
+    assert elsewhere().preferred_spawn_biome != kill_cow().preferred_spawn_biome
+    results.make_evaluation_table(args)  # all reports are there
+    assert len(given) == 14 and (tmp_path / "table.md").read_text() == table
+    results.make_evaluation_table(dataclasses.replace(args, episodes=64))
+    assert len(given) == 28
