@@ -162,6 +162,15 @@ STEPS = ppo.Args.num_envs * ppo.Args.fragment_length  # of environments, in an i
 # RUNS
 
 
+def check_args(args: Args) -> None:
+    """What would come to light only after hours."""
+    if not args.seeds or (args.iterations is not None and args.iterations < 1):
+        raise SystemExit("--seeds must name one or more, and --iterations be at least 1")
+    if args.episodes < 2:
+        raise SystemExit(f"--episodes {args.episodes}: an interval needs 2 or more")
+    args.docs.mkdir(parents=True, exist_ok=True)
+
+
 def folder_name(experiment: str, label: str) -> str:
     if EXPERIMENTS[experiment][label] is QUICK_START:
         return "quick_start"
@@ -175,7 +184,11 @@ def iterations(args: Args, variant: Variant = QUICK_START) -> int:
 
 
 def rows_of(run: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows = []
+    for line in (run / "metrics.jsonl").read_text().splitlines():
+        with contextlib.suppress(json.JSONDecodeError):  # a run that was killed may leave half a line
+            rows.append(json.loads(line))
+    return rows
 
 
 def find_run(args: Args, experiment: str, label: str, seed: int) -> Path | None:
@@ -209,7 +222,10 @@ def train(args: Args, label: str, seed: int) -> Path:
             with contextlib.suppress(ppo.CheckpointError):  # without one it begins anew
                 run = dataclasses.replace(run, resume=str(find_checkpoint(str(begun), args.runs)))
     folder = ppo.main(run, variant.trainer)
-    if len(rows_of(folder)) < run.num_iterations:
+    if (done := len(rows_of(folder))) < run.num_iterations:
+        if (folder / f"checkpoints/iteration_{run.num_iterations:06d}").exists():
+            lost = f"{folder} has its last checkpoint, but {done} of {run.num_iterations} rows in metrics.jsonl"
+            raise SystemExit(f"{lost}: delete the folder, and the same command makes it anew")
         raise SystemExit("interrupted: the same command goes on from here")
     return folder
 
@@ -303,6 +319,7 @@ def make_evaluation_table(args: Args) -> None:
 if __name__ == "__main__":
     given = tyro.cli(Args, description=__doc__)
     try:
+        check_args(given)
         (make_evaluation_table if given.experiment == "table" else run_experiment)(given)
     except (ppo.VPTFileError, ppo.CheckpointError, FloatingPointError, OSError) as error:
         raise SystemExit(f"error: {error}") from None

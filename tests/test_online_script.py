@@ -17,6 +17,8 @@ import imageio.v3 as iio
 import pytest
 import torch
 
+from minestudio_envs.training.checkpoints import CheckpointError
+from minestudio_envs.training.run_logger import RunLogger, make_console
 from minestudio_envs.training.vpt_files import save_vpt_policy
 from ppo_vpt_online import SMALL_NET_ARGS, Args, VPTPolicy, load_openai_policy
 
@@ -182,3 +184,14 @@ def test_a_wrong_flag_is_named_before_anything_starts(tmp_path, monkeypatch, cap
     assert error.value.code not in (0, None)
     assert message in " ".join(f"{said.out} {said.err} {error.value.code}".replace("│", " ").split())
     assert not (tmp_path / "out").exists()
+
+
+def test_one_process_at_a_time_goes_on_with_a_run(tmp_path):
+    """A second one would drop the rows that the first goes on to write."""
+    begin = (tmp_path, {}, make_console())
+    with RunLogger(*begin) as log:
+        log.log({"charts/iteration": 1, "charts/global_step": 8})
+        with pytest.raises(CheckpointError, match="another process"):
+            RunLogger(*begin)
+    with RunLogger(*begin, iteration=1):
+        assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1

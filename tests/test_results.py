@@ -175,3 +175,20 @@ def test_the_table_has_floor_ceiling_and_finished_runs_only(tmp_path, monkeypatc
     assert len(given) == 14 and (tmp_path / "table.md").read_text() == table
     results.make_evaluation_table(dataclasses.replace(args, episodes=64))
     assert len(given) == 28
+
+
+def test_a_run_that_lost_rows_is_not_gone_on_with_for_ever(tmp_path, variants):
+    variants("memory", {"one": results.Variant(t_maze, settings=SMALL)})
+    args = results.Args("memory", seeds=(1,), iterations=2, runs=tmp_path / "runs", docs=tmp_path / "docs")
+    path = results.train(args, "one", 1) / "metrics.jsonl"
+    first, last = path.read_text().splitlines(keepends=True)
+    path.write_text(first + last[:20])  # half a line counts as none
+    with pytest.raises(SystemExit, match=r"last checkpoint, but 1 of 2 rows.*: delete the folder"):
+        results.train(args, "one", 1)
+
+
+@pytest.mark.parametrize("wrong", [{"seeds": ()}, {"iterations": 0}, {"episodes": 1}])
+def test_wrong_settings_are_refused_at_the_beginning(wrong, tmp_path):
+    with pytest.raises(SystemExit, match="--"):
+        results.check_args(results.Args("leash", docs=tmp_path / "docs", **wrong))
+    results.check_args(results.Args("leash", docs=tmp_path / "docs"))

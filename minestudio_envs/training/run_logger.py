@@ -9,9 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+
+from minestudio_envs.training.checkpoints import CheckpointError
 
 STEP = "charts/global_step"
 
@@ -41,7 +44,7 @@ class RunLogger:
     run_path: the run's folder. config: all settings. iteration, step: done; iterations: in all. wandb: arguments of
     wandb.init, or None not to use it (WANDB_MODE=offline or disabled holds as usual). tensorboard: write its files too.
     A resumed run goes on in the same files: rows that it will write again are dropped (not from Weights & Biases, which
-    cannot).
+    cannot). Raises CheckpointError where another process writes them.
     """
 
     def __init__(
@@ -57,6 +60,11 @@ class RunLogger:
     ):
         self.console, self.iteration, self.iterations = console, iteration, iterations
         self.wandb_run = self.tensorboard = None
+        self.lock = FileLock(run_path / "lock")  # ends with the process, however that ends
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            raise CheckpointError(f"another process goes on with {run_path}: wait for it, or stop it") from None
         path = run_path / "metrics.jsonl"
         drop_rows_after(path, iteration)
         self.file = path.open("a", buffering=1)
@@ -93,6 +101,7 @@ class RunLogger:
     def __exit__(self, *exception: Any) -> None:
         self.progress.stop()
         self.file.close()
+        self.lock.release()
         if self.tensorboard is not None:
             self.tensorboard.close()
         if self.wandb_run is not None:
