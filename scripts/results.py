@@ -137,18 +137,21 @@ EXPERIMENTS = {
     },
 }
 
-# What makes fragments stale, and how much of it. Where none are, the losses are the same.
+# What makes fragments stale, and how much of it. Where none are, the losses are the same, and share their runs.
 LOSSES = ("decoupled", "behavior", "proximal")
 SWEEPS = {"staleness": ("iterations that every fragment waits", (0, 2, 8)), "reuse": ("uses of a fragment", (1, 2, 4))}
 
 
+USED_ONCE = Variant(settings={"epochs_per_iteration": 1})  # each use is one pass
+
+
 def off_policy(experiment: str, loss: str, amount: int) -> Variant:
-    if amount == SWEEPS[experiment][1][0]:
-        return QUICK_START
     if experiment == "staleness":
-        return Variant(settings={"loss": loss, "max_staleness": amount}, trainer=WaitingTrainer)
-    settings = {"loss": loss, "max_reuse": amount, "max_staleness": 2 * amount}
-    return Variant(settings=settings, iterations=amount)  # so many times fewer fragments are collected in each
+        settings = {"loss": loss, "max_staleness": amount}
+        return QUICK_START if amount == 0 else Variant(settings=settings, trainer=WaitingTrainer)
+    settings = USED_ONCE.settings | {"loss": loss, "max_reuse": amount, "max_staleness": 2 * amount}
+    # In each iteration so many times fewer fragments are collected.
+    return USED_ONCE if amount == 1 else Variant(settings=settings, iterations=amount)
 
 
 EXPERIMENTS |= {
@@ -172,8 +175,10 @@ def check_args(args: Args) -> None:
 
 
 def folder_name(experiment: str, label: str) -> str:
-    if EXPERIMENTS[experiment][label] is QUICK_START:
+    variants = EXPERIMENTS[experiment]
+    if variants[label] is QUICK_START:
         return "quick_start"
+    label = next(name for name, variant in variants.items() if variant is variants[label])  # the first that has it
     return f"{experiment}_{label.replace(' ', '_').replace(',', '')}"
 
 
