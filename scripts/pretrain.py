@@ -37,7 +37,7 @@ from rich.table import Table
 import minestudio_envs
 from minestudio_envs.actions import BUTTONS, button_table
 from minestudio_envs.scripted_players import HABITS, ScriptedPlayers
-from minestudio_envs.training.dataset import Dataset, DatasetError, DatasetWriter
+from minestudio_envs.training.dataset import Dataset, DatasetError, DatasetWriter, remove_unfinished
 from minestudio_envs.training.demonstrations import find_recordings, read_recording
 from minestudio_envs.training.hardware import keep_freed_memory
 from minestudio_envs.training.run_logger import make_console
@@ -204,7 +204,7 @@ def convert(args: Args, img_shape: list[int], progress: Progress, stopped: Inter
         writer.close()
         return path
     aside = path.with_suffix(".part")
-    aside.unlink(missing_ok=True)
+    remove_unfinished(aside)
     writer = DatasetWriter(aside, tuple(img_shape), about)
     bar = progress.add_task("recordings read", total=len(recordings))
     height, width, _ = img_shape
@@ -432,7 +432,7 @@ def main(args: Args) -> dict[str, Any] | None:
             path = convert(args, img_shape, progress, stopped) if args.dataset.is_dir() else args.dataset
         if stopped.set:
             return None
-        data = Dataset(path)
+        data = Dataset(path, made_here=path != args.dataset)
         if list(data.img_shape) != img_shape:
             raise DatasetError(f"{path} has frames {data.img_shape}, and the policy sees {img_shape}: collect others")
         trainer = Trainer(args, policy.to(device), data)

@@ -4,6 +4,8 @@ import json
 import signal
 from pathlib import Path
 
+import subprocess
+import sys
 import h5py
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from minestudio_envs.actions import BUTTONS, NULL_BUTTONS, button_table, env_to_
 from minestudio_envs.draws import tick_uniform
 from minestudio_envs.scripted_players import GOALS, HABITS, HUNTER, Habits, ScriptedPlayers
 from minestudio_envs.tasks import chop_tree, kill_cow
-from minestudio_envs.training.dataset import Dataset, DatasetError, DatasetWriter
+from minestudio_envs.training.dataset import Dataset, DatasetError, DatasetWriter, remove_unfinished
 from minestudio_envs.training.demonstrations import find_recordings, read_lines, read_recording
 from minestudio_envs.training.video import Film
 from scripts import pretrain
@@ -184,6 +186,89 @@ def test_what_is_wrong_with_a_dataset_is_named(tmp_path):
 
 def test_damage_to_the_frames_is_named(tmp_path):
     part = steps_of(64)
+def test_a_dataset_that_another_process_writes_is_to_be_waited_for(tmp_path):
+    path = write(tmp_path / "a.h5", steps_of(10))
+    holds = f"import h5py; file = h5py.File({str(path)!r}, 'r+'); print(flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", holds], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        other.stdout.readline()
+        for use in (Dataset, lambda path: write(path, steps_of(10)), remove_unfinished):
+            with pytest.raises(DatasetError, match=r"open in another process: wait .* choose another") as error:
+                use(path)
+            assert "delete" not in str(error.value)
+    finally:
+        other.communicate("\n")
+    assert len(Dataset(path)) == 10
+    path.write_bytes(path.read_bytes()[:500])
+    remove_unfinished(path), remove_unfinished(path)
+    assert not path.exists()
+
+
+def test_a_broken_dataset_is_deleted_only_if_it_can_be_made_anew(tmp_path):
+    path = write(tmp_path / "a.h5", steps_of(10))
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(DatasetError, match="copy it again"):
+        Dataset(path)
+    with pytest.raises(DatasetError, match="delete it, and it is made anew"):
+        write(path, steps_of(10))
+
+
+def test_a_writer_that_is_killed_at_once_leaves_a_dataset_to_go_on_with(tmp_path):
+    path = tmp_path / "a.h5"
+    killed = "import os; from minestudio_envs.training.dataset import DatasetWriter as Writer; "
+    killed += f"writer = Writer({str(path)!r}, (32, 32, 3), 'test'); os._exit(1)"
+    subprocess.run([sys.executable, "-c", killed], cwd=Path(__file__).parents[1], timeout=60)
+    assert len(Dataset(write(path, steps_of(10)))) == 10 and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_half_made_file_never_has_the_datasets_name(tmp_path, monkeypatch):
+    seen = []
+    create = h5py.File.create_dataset
+    monkeypatch.setattr(
+        h5py.File,
+        "create_dataset",
+        lambda *args, **more: seen.append((tmp_path / "a.h5").exists()) or create(*args, **more),
+    )
+    write(tmp_path / "a.h5", steps_of(10))
+    assert seen == [False] * 4
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i8"])
+def test_where_episodes_begin_may_be_integers(tmp_path, dtype):
+    path = write(tmp_path / "a.h5", steps_of(10))
+    with h5py.File(path, "r+") as file:
+        first = file["first"][:]
+        del file["first"]
+        file["first"] = first.astype(dtype)
+    assert Dataset(path).first.dtype == bool and np.array_equal(Dataset(path).first, first)
+
+
+def test_what_is_no_array_or_too_large_is_named(tmp_path):
+    for i, (name, value, words) in enumerate(
+        (
+            ("frames", "group", "frames is no array"),
+            ("buttons", "group", "buttons is no array"),
+            ("camera", 3, "camera is no array"),
+            ("first", h5py.Empty("i1"), "first is no array"),
+            ("first", np.zeros((10, 2)), r"first is \(10, 2\) for 10 frames"),
+            ("camera", np.full(10, "left", object), r"camera must be integers in 0 ... 120, not object"),
+        )
+    ):
+        with h5py.File(write(tmp_path / f"{i}.h5", steps_of(10)), "r+") as file:
+            del file[name]
+            if isinstance(value, str):
+                file.create_group(name)
+            else:
+                file[name] = value
+        with pytest.raises(DatasetError, match=words):
+            Dataset(tmp_path / f"{i}.h5")
+    with h5py.File(write(tmp_path / "huge.h5", steps_of(10)), "r+") as file:
+        for array in file.values():
+            array.resize(10**13, 0)
+    with pytest.raises(DatasetError, match="more than fits into memory"):
+        Dataset(tmp_path / "huge.h5")
+
+
     path = write(tmp_path / "a.h5", part)
     with h5py.File(path) as file:
         where = file["frames"].id.get_chunk_info(0)
