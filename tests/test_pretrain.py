@@ -1,11 +1,13 @@
 """Pretraining: scripted players, datasets, recordings, and behaviour cloning from them."""
 
+import csv
+import dataclasses
 import json
 import signal
-from pathlib import Path
-
 import subprocess
 import sys
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -184,8 +186,6 @@ def test_what_is_wrong_with_a_dataset_is_named(tmp_path):
             Dataset(path)
 
 
-def test_damage_to_the_frames_is_named(tmp_path):
-    part = steps_of(64)
 def test_a_dataset_that_another_process_writes_is_to_be_waited_for(tmp_path):
     path = write(tmp_path / "a.h5", steps_of(10))
     holds = f"import h5py; file = h5py.File({str(path)!r}, 'r+'); print(flush=True); input()"
@@ -269,6 +269,8 @@ def test_what_is_no_array_or_too_large_is_named(tmp_path):
         Dataset(tmp_path / "huge.h5")
 
 
+def test_damage_to_the_frames_is_named(tmp_path):
+    part = steps_of(64)
     path = write(tmp_path / "a.h5", part)
     with h5py.File(path) as file:
         where = file["frames"].id.get_chunk_info(0)
@@ -397,7 +399,8 @@ def test_it_learns_what_is_pressed_when_the_picture_says_so(small, tmp_path):
 
 def test_an_interrupted_run_goes_on_bit_for_bit(small, tmp_path, monkeypatch):
     path = write(tmp_path / "a.h5", steps_of(400))
-    pretrain.main(small(tmp_path / "whole", dataset=path))
+    several = {"epochs": 9}  # enough for two batches in a row of the curve
+    pretrain.main(small(tmp_path / "whole", dataset=path, **several))
     step = pretrain.Trainer.step
 
     def interrupted(self):
@@ -407,15 +410,54 @@ def test_an_interrupted_run_goes_on_bit_for_bit(small, tmp_path, monkeypatch):
         return loss
 
     monkeypatch.setattr(pretrain.Trainer, "step", interrupted)
-    assert pretrain.main(small(tmp_path / "parts", dataset=path)) is None
+    assert pretrain.main(small(tmp_path / "parts", dataset=path, **several)) is None
     assert not (tmp_path / "parts/policy.weights").exists()
     monkeypatch.setattr(pretrain.Trainer, "step", step)
-    pretrain.main(small(tmp_path / "parts", dataset=path))
+    pretrain.main(small(tmp_path / "parts", dataset=path, **several))
     weights = [torch.load(tmp_path / run / "policy.weights", weights_only=True) for run in ("whole", "parts")]
     for name, tensor in weights[0].items():
         assert torch.equal(tensor, weights[1][name]), name
+    curves = [list(csv.DictReader((tmp_path / run / "curve.csv").open())) for run in ("whole", "parts")]
+    for row in (*curves[0], *curves[1]):
+        del row["seconds"]
+    assert curves[0] == curves[1] and len(curves[0]) == 23
     with pytest.raises(DatasetError, match="learning_rate"):
-        pretrain.main(small(tmp_path / "parts", dataset=path, learning_rate=0.1))
+        pretrain.main(small(tmp_path / "parts", dataset=path, learning_rate=0.1, **several))
+
+
+def test_other_data_at_the_same_path_is_not_gone_on_with(small, tmp_path):
+    path, args = tmp_path / "a.h5", small(tmp_path / "run", dataset=tmp_path / "a.h5", epochs=1)
+    replace_data(path, steps_of(200))
+    pretrain.main(args)
+    for name, value in (("buttons", 5), ("camera", 5), ("first", True)):
+        part = steps_of(200)
+        part[name][100] = value
+        replace_data(path, part)
+        with pytest.raises(DatasetError, match=r"trainer\.pt was made with other --dataset: choose another --output"):
+            pretrain.main(args)
+    replace_data(path, steps_of(200))
+    pretrain.main(args)
+
+
+def replace_data(path: Path, part: dict[str, np.ndarray]) -> None:
+    path.unlink(missing_ok=True)
+    write(path, part)
+
+
+def test_a_broken_trainer_file_is_named(small, tmp_path):
+    args = small(tmp_path / "run", dataset=write(tmp_path / "a.h5", steps_of(200)), epochs=1)
+    pretrain.main(args)
+    path = tmp_path / "run/trainer.pt"
+    whole = path.read_bytes()
+    lacking = torch.load(path, weights_only=True)
+    lacking["policy"].popitem()
+    for content in (whole[: len(whole) // 2], b"", {"other": 1}, [1], {"settings": Path("x")}, lacking):
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            torch.save(content, path)
+        with pytest.raises(DatasetError, match=r"trainer\.pt is broken \(.*\): delete it to train from the beginning"):
+            pretrain.main(args)
 
 
 def test_collecting_goes_on_where_it_stopped_and_gives_the_same(small, tmp_path, monkeypatch):
@@ -453,6 +495,20 @@ def test_it_learns_from_a_folder_of_recordings(small, tmp_path):
     results = pretrain.main(small(tmp_path / "run", dataset=tmp_path / "films", held_out=0.3))
     assert results["dataset"]["frames"] == 120 and "b.mp4" in results["dataset"]["about"]
     assert results["buttons"]["forward"]["pressed"] == 1
+
+
+def test_recordings_of_the_same_names_are_other_recordings(small, tmp_path):
+    for folder, key in (("a", "w"), ("b", "s")):
+        record(tmp_path / folder / "film.mp4", [line([key])] * 60)
+    args = small(tmp_path / "run", dataset=tmp_path / "a", held_out=0.3, epochs=1)
+    pretrain.main(args)
+    (tmp_path / "run/trainer.pt").unlink()  # as if it had been interrupted before the first one
+    with pytest.raises(DatasetError, match="made otherwise"):
+        pretrain.main(dataclasses.replace(args, dataset=tmp_path / "b"))
+    pretrain.main(args)
+    record(tmp_path / "a/film.mp4", [line(["s"])] * 60)
+    with pytest.raises(DatasetError, match="made otherwise"):
+        pretrain.main(args)
 
 
 def test_settings_that_cannot_work_are_refused(small, tmp_path):
