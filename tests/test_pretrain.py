@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -357,6 +358,32 @@ def test_what_is_wrong_with_recordings_is_named(tmp_path, caplog):
     good.write_bytes(b"no film")
     with pytest.raises(DatasetError, match=r"a\.mp4 cannot be read"):
         list(read_recording(good, (32, 32)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"mouse": line()["mouse"] | {"dx": value}} for value in (10**400, math.nan, -math.inf)),
+        {"mouse": line()["mouse"] | {"x": math.inf}, "isGuiOpen": True},
+        {"mouse": line()["mouse"] | {"y": 10**400}, "isGuiOpen": True},
+        "\udcff".encode(errors="surrogateescape"),
+        b"[" * 100_000,
+    ],
+    ids=lambda changes: str(changes)[:40],
+)
+def test_a_line_that_cannot_be_meant_is_named(tmp_path, changes):
+    bad = changes if isinstance(changes, bytes) else json.dumps(line() | changes).encode()
+    (tmp_path / "a.jsonl").write_bytes(json.dumps(line()).encode() + b"\n" + bad + b"\n")
+    with pytest.raises(DatasetError, match=r"a\.jsonl, line 2 is none of VPT's"):
+        read_lines(tmp_path / "a.jsonl")
+
+
+def test_films_that_are_too_small_and_lines_that_are_none_are_named(tmp_path, caplog):
+    path = record(tmp_path / "a.mp4", [line(["w"])] * 2)
+    with pytest.raises(DatasetError, match=r"a\.mp4 is 640 x 360 pixels, the policy sees 128 x 512: record it larger"):
+        list(read_recording(path, (128, 512)))
+    path.with_suffix(".jsonl").write_text("")
+    assert list(read_recording(path, (32, 32))) == [] and "a.jsonl is empty" in caplog.text
 
 
 # BEHAVIOUR CLONING
