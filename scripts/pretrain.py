@@ -40,7 +40,7 @@ from minestudio_envs.actions import BUTTONS, button_table
 from minestudio_envs.scripted_players import HABITS, ScriptedPlayers
 from minestudio_envs.training.dataset import Dataset, DatasetError, DatasetWriter, remove_unfinished
 from minestudio_envs.training.demonstrations import find_recordings, read_recording
-from minestudio_envs.training.hardware import keep_freed_memory
+from minestudio_envs.training.hardware import choose_device, keep_freed_memory
 from minestudio_envs.training.run_logger import make_console
 from minestudio_envs.training.vpt_files import VPTFileError, replace_file, save_vpt_policy
 
@@ -428,11 +428,13 @@ def check_args(args: Args) -> torch.device:
     ).items():
         if not low <= getattr(args, name) < math.inf:
             raise SystemExit(f"--{name.replace('_', '-')} {getattr(args, name)} must be at least {low}")
+    if args.seed >= 2**63:
+        raise SystemExit(f"--seed {args.seed} is too large: it must be below 2^63")
     if not 0 < args.held_out < 1:
         raise SystemExit(f"--held-out {args.held_out} must be between 0 and 1: without it nobody knows what was learnt")
     if args.weights_path is not None and args.model_path is None:
         raise SystemExit(f"--weights-path {args.weights_path} needs --model-path, which says which network it is for")
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device)
+    return choose_device(args.device)
 
 
 def main(args: Args) -> dict[str, Any] | None:

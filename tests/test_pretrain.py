@@ -16,6 +16,7 @@ import torch
 
 import minestudio_envs
 import ppo_vpt_online as ppo
+from minestudio_envs import scripted_players as players
 from minestudio_envs.actions import BUTTONS, NULL_BUTTONS, button_table, env_to_joint
 from minestudio_envs.draws import tick_uniform
 from minestudio_envs.scripted_players import GOALS, HABITS, HUNTER, Habits, ScriptedPlayers
@@ -58,6 +59,20 @@ def test_another_seed_is_another_player():
         players.act()
         plans.append(players.until.tolist())
     assert plans[0] == plans[1] != plans[2]
+
+
+def test_the_largest_seed_is_a_player_and_smaller_ones_are_who_they_were():
+    envs = minestudio_envs.make_vec(kill_cow, 2, obs_size=(8, 8))
+    envs.reset()
+    largest = players.draw(envs, 2**63 - 1, 3)
+    mixed = (2**63 - 1) * 0x5DEECE66D % 2**64
+    assert largest[0].tolist() == drawn_by(envs, mixed)
+    assert players.draw(envs, 3, 3)[0].tolist() == drawn_by(envs, 3 * 0x5DEECE66D)
+
+
+def drawn_by(envs, mixed: int) -> list[float]:
+    key, episode, tick = (int(envs.state[name][0]) for name in ("key", "episode", "tick"))
+    return [plain_uniform((key % 2**64) ^ mixed, episode, tick, players.STREAM + i) for i in range(3)]
 
 
 def test_their_random_numbers_are_the_engines():
@@ -543,6 +558,9 @@ def test_settings_that_cannot_work_are_refused(small, tmp_path):
     for changes, error, words in (
         ({"held_out": 0.0}, SystemExit, "--held-out"),
         ({"epochs": 0}, SystemExit, "--epochs"),
+        ({"seed": 2**63}, SystemExit, "--seed 9223372036854775808 is too large"),
+        ({"device": "foo"}, SystemExit, "--device foo cannot be used"),
+        ({"device": "cuda:99"}, SystemExit, "--device cuda:99 cannot be used"),
         ({"weights_path": Path("a")}, SystemExit, "--model-path"),
         ({"dataset": path, "sequence_length": 64}, DatasetError, "too few"),
         ({"dataset": write(tmp_path / "b.h5", steps_of(40, shape=(16, 16, 3)))}, DatasetError, "the policy sees"),
