@@ -80,7 +80,8 @@ class RandomPlayers:
 def draw(envs: Any, seed: int, count: int) -> torch.Tensor:
     """float32 [N, count] in [0, 1), of this tick."""
     s = envs.state
-    return tick_uniform(s["key"] ^ seed * 0x5DEECE66D, s["episode"], s["tick"], STREAM, count)
+    mixed = (seed * 0x5DEECE66D + (1 << 63)) % (1 << 64) - (1 << 63)  # as int64 wraps around
+    return tick_uniform(s["key"] ^ mixed, s["episode"], s["tick"], STREAM, count)
 
 
 def angles(offset: torch.Tensor) -> torch.Tensor:

@@ -38,7 +38,7 @@ from rich.table import Table
 import minestudio_envs
 from minestudio_envs.scripted_players import HABITS, HUNTER, RandomPlayers, ScriptedPlayers
 from minestudio_envs.training.checkpoints import CheckpointError, find_checkpoint, read_manifest
-from minestudio_envs.training.hardware import keep_freed_memory
+from minestudio_envs.training.hardware import choose_device, keep_freed_memory
 from minestudio_envs.training.run_logger import make_console
 from minestudio_envs.training.video import VideoRecorder
 from minestudio_envs.training.vpt_files import VPTFileError
@@ -98,12 +98,7 @@ def check_args(args: Args) -> torch.device:
             tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
             refuse(name, f"cannot be written: {error}")
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device
-    try:
-        torch.zeros(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        refuse("device", f"cannot be used: {str(error).splitlines()[0]}")
-    return torch.device(device)
+    return choose_device(args.device)
 
 
 def load_policy(args: Args) -> tuple[ppo.VPTPolicy, str]:

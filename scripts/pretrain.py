@@ -12,6 +12,7 @@ frames that were held out) and the policy as policy.model and policy.weights, VP
 """
 
 import csv
+import hashlib
 import json
 import logging
 import math
@@ -37,9 +38,9 @@ from rich.table import Table
 import minestudio_envs
 from minestudio_envs.actions import BUTTONS, button_table
 from minestudio_envs.scripted_players import HABITS, ScriptedPlayers
-from minestudio_envs.training.dataset import Dataset, DatasetError, DatasetWriter
+from minestudio_envs.training.dataset import Dataset, DatasetError, DatasetWriter, remove_unfinished
 from minestudio_envs.training.demonstrations import find_recordings, read_recording
-from minestudio_envs.training.hardware import keep_freed_memory
+from minestudio_envs.training.hardware import choose_device, keep_freed_memory
 from minestudio_envs.training.run_logger import make_console
 from minestudio_envs.training.vpt_files import VPTFileError, replace_file, save_vpt_policy
 
@@ -198,13 +199,18 @@ def collect(args: Args, img_shape: list[int], progress: Progress, stopped: Inter
 def convert(args: Args, img_shape: list[int], progress: Progress, stopped: Interrupt) -> Path:
     """Make a dataset of a folder of recordings -> its path."""
     path, recordings = args.output / "dataset.h5", find_recordings(args.dataset)
-    about = json.dumps({"recordings": [film.name for film in recordings]})
+    files = [file for film in recordings for file in (film, film.with_suffix(".jsonl"))]
+    # Other recordings can have the same names.
+    looks = [[str(file.relative_to(args.dataset)), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    digest = hashlib.sha256(json.dumps(looks).encode()).hexdigest()
+    names = [film.name for film in recordings]
+    about = json.dumps({"folder": str(args.dataset.resolve()), "recordings": names, "sizes_and_times": digest})
     if path.exists():  # of a run that was interrupted later
         writer = DatasetWriter(path, tuple(img_shape), about)
         writer.close()
         return path
     aside = path.with_suffix(".part")
-    aside.unlink(missing_ok=True)
+    remove_unfinished(aside)
     writer = DatasetWriter(aside, tuple(img_shape), about)
     bar = progress.add_task("recordings read", total=len(recordings))
     height, width, _ = img_shape
@@ -272,6 +278,12 @@ class Trainer:
         self.done = 0  # batches
         self.seconds = 0.0  # spent on them
         self.curve: list[dict[str, float]] = []
+        self.losses: list[float] = []  # since the curve's last row
+        actions = hashlib.sha256()
+        for values in (data.buttons, data.camera, data.first):
+            actions.update(values)
+        # What lies at a path can have been replaced.
+        self.settings = settings(args) | {"dataset": f"{args.dataset}, {len(data)} frames, {actions.hexdigest()}"}
 
     @property
     def total(self) -> int:
@@ -339,21 +351,30 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         state = {"policy": self.policy.state_dict(), "optimizer": self.optimizer.state_dict(), "done": self.done}
-        return state | {"curve": self.curve, "seconds": self.seconds, "settings": settings(self.args)}
+        state |= {"curve": self.curve, "losses": self.losses, "seconds": self.seconds}
+        return state | {"settings": self.settings}
 
     def save(self, path: Path) -> None:
         with replace_file(path) as file:
             torch.save(self.state(), file)
 
     def load(self, path: Path) -> None:
-        """Go on from what `save` wrote. Raises DatasetError if that was with other settings."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["settings"] != settings(self.args):
-            changed = [k for k, v in settings(self.args).items() if state["settings"].get(k) != v]
+        """Go on from what `save` wrote. Raises DatasetError if that was with other settings or data, or is broken."""
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            changed = [name for name, value in self.settings.items() if state["settings"].get(name) != value]
+            if not changed:
+                self.policy.load_state_dict(state["policy"])
+                self.optimizer.load_state_dict(state["optimizer"])
+                self.done, self.seconds = state["done"], state["seconds"]
+                self.curve, self.losses = state["curve"], state["losses"]
+        except Exception as error:  # a broken file can raise anything
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise DatasetError(
+                f"{path} is broken ({reason}): delete it to train from the beginning; the dataset stays"
+            ) from error
+        if changed:
             raise DatasetError(f"{path} was made with other --{', --'.join(changed)}: choose another --output")
-        self.policy.load_state_dict(state["policy"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.done, self.curve, self.seconds = state["done"], state["curve"], state["seconds"]
 
 
 def settings(args: Args) -> dict[str, Any]:
@@ -407,11 +428,13 @@ def check_args(args: Args) -> torch.device:
     ).items():
         if not low <= getattr(args, name) < math.inf:
             raise SystemExit(f"--{name.replace('_', '-')} {getattr(args, name)} must be at least {low}")
+    if args.seed >= 2**63:
+        raise SystemExit(f"--seed {args.seed} is too large: it must be below 2^63")
     if not 0 < args.held_out < 1:
         raise SystemExit(f"--held-out {args.held_out} must be between 0 and 1: without it nobody knows what was learnt")
     if args.weights_path is not None and args.model_path is None:
         raise SystemExit(f"--weights-path {args.weights_path} needs --model-path, which says which network it is for")
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device)
+    return choose_device(args.device)
 
 
 def main(args: Args) -> dict[str, Any] | None:
@@ -432,7 +455,7 @@ def main(args: Args) -> dict[str, Any] | None:
             path = convert(args, img_shape, progress, stopped) if args.dataset.is_dir() else args.dataset
         if stopped.set:
             return None
-        data = Dataset(path)
+        data = Dataset(path, made_here=path != args.dataset)
         if list(data.img_shape) != img_shape:
             raise DatasetError(f"{path} has frames {data.img_shape}, and the policy sees {img_shape}: collect others")
         trainer = Trainer(args, policy.to(device), data)
@@ -441,15 +464,17 @@ def main(args: Args) -> dict[str, Any] | None:
             trainer.load(checkpoint)
             logger.info(f"goes on after batch {trainer.done} of {trainer.total}, from {checkpoint}")
         bar = progress.add_task("batches", total=trainer.total, completed=trainer.done)
-        losses: list[float] = []
         every = max(1, trainer.total // 20)  # batches in a row of the curve
         while trainer.done < trainer.total and not stopped.set:
-            losses.append(trainer.step())
+            trainer.losses.append(trainer.step())
             if trainer.done % every == 0 or trainer.done == trainer.total:
-                row = {"frames": trainer.done * args.batch_size * args.sequence_length, "loss": float(np.mean(losses))}
+                row = {
+                    "frames": trainer.done * args.batch_size * args.sequence_length,
+                    "loss": float(np.mean(trainer.losses)),
+                }
                 held_out = trainer.evaluate(CURVE_SEQUENCES)["loss"]
                 trainer.curve.append(row | {"held_out_loss": held_out, "seconds": trainer.seconds})
-                losses = []
+                trainer.losses = []
                 trainer.save(checkpoint)
                 summary = f"loss {row['loss']:.3f}, held out {held_out:.3f}"
                 progress.update(bar, description=f"batches  {summary}")

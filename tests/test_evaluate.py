@@ -334,6 +334,13 @@ def test_a_checkpoint_that_is_not_there_is_named(run, tmp_path, monkeypatch, che
         run(None, model_path=checkpoint)
 
 
+def test_the_largest_seed_has_players_too(run, tmp_path):
+    (tmp_path / "places.py").write_text(TASK)
+    task = f"{tmp_path / 'places.py'}:place"
+    report = run(None, task=task, episodes=1, num_envs=1, player="random", seed=2**63 - 1)
+    assert report["statistics"]["length_mean"] == 2
+
+
 def test_every_flag_has_help(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "300")
     with pytest.raises(SystemExit):

@@ -164,6 +164,7 @@ def test_every_flag_has_one_line_of_help_in_its_group():
         (["--resume", "nowhere"], "nowhere: no such folder"),
         (["--resume", "latest"], "latest: no good checkpoint in 0 folders"),
         (["--gradient-accumulation", "3"], "--gradient-accumulation 3 must divide --batches-per-iteration 4"),
+        (["--seed", str(2**63)], f"--seed {2**63} must be below 2^63"),
         (["--num-envs", "0"], "--num-envs 0 must be at least 1"),
         (["--discount", "1.5"], "--discount 1.5 must be between 0 and 1"),
         (["--weights-path", "x.weights"], "--weights-path x.weights needs --model-path"),

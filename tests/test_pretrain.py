@@ -1,7 +1,12 @@
 """Pretraining: scripted players, datasets, recordings, and behaviour cloning from them."""
 
+import csv
+import dataclasses
 import json
+import math
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -11,11 +16,12 @@ import torch
 
 import minestudio_envs
 import ppo_vpt_online as ppo
+from minestudio_envs import scripted_players as players
 from minestudio_envs.actions import BUTTONS, NULL_BUTTONS, button_table, env_to_joint
 from minestudio_envs.draws import tick_uniform
 from minestudio_envs.scripted_players import GOALS, HABITS, HUNTER, Habits, ScriptedPlayers
 from minestudio_envs.tasks import chop_tree, kill_cow
-from minestudio_envs.training.dataset import Dataset, DatasetError, DatasetWriter
+from minestudio_envs.training.dataset import Dataset, DatasetError, DatasetWriter, remove_unfinished
 from minestudio_envs.training.demonstrations import find_recordings, read_lines, read_recording
 from minestudio_envs.training.video import Film
 from scripts import pretrain
@@ -53,6 +59,20 @@ def test_another_seed_is_another_player():
         players.act()
         plans.append(players.until.tolist())
     assert plans[0] == plans[1] != plans[2]
+
+
+def test_the_largest_seed_is_a_player_and_smaller_ones_are_who_they_were():
+    envs = minestudio_envs.make_vec(kill_cow, 2, obs_size=(8, 8))
+    envs.reset()
+    largest = players.draw(envs, 2**63 - 1, 3)
+    mixed = (2**63 - 1) * 0x5DEECE66D % 2**64
+    assert largest[0].tolist() == drawn_by(envs, mixed)
+    assert players.draw(envs, 3, 3)[0].tolist() == drawn_by(envs, 3 * 0x5DEECE66D)
+
+
+def drawn_by(envs, mixed: int) -> list[float]:
+    key, episode, tick = (int(envs.state[name][0]) for name in ("key", "episode", "tick"))
+    return [plain_uniform((key % 2**64) ^ mixed, episode, tick, players.STREAM + i) for i in range(3)]
 
 
 def test_their_random_numbers_are_the_engines():
@@ -182,6 +202,89 @@ def test_what_is_wrong_with_a_dataset_is_named(tmp_path):
             Dataset(path)
 
 
+def test_a_dataset_that_another_process_writes_is_to_be_waited_for(tmp_path):
+    path = write(tmp_path / "a.h5", steps_of(10))
+    holds = f"import h5py; file = h5py.File({str(path)!r}, 'r+'); print(flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", holds], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        other.stdout.readline()
+        for use in (Dataset, lambda path: write(path, steps_of(10)), remove_unfinished):
+            with pytest.raises(DatasetError, match=r"open in another process: wait .* choose another") as error:
+                use(path)
+            assert "delete" not in str(error.value)
+    finally:
+        other.communicate("\n")
+    assert len(Dataset(path)) == 10
+    path.write_bytes(path.read_bytes()[:500])
+    remove_unfinished(path), remove_unfinished(path)
+    assert not path.exists()
+
+
+def test_a_broken_dataset_is_deleted_only_if_it_can_be_made_anew(tmp_path):
+    path = write(tmp_path / "a.h5", steps_of(10))
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(DatasetError, match="copy it again"):
+        Dataset(path)
+    with pytest.raises(DatasetError, match="delete it, and it is made anew"):
+        write(path, steps_of(10))
+
+
+def test_a_writer_that_is_killed_at_once_leaves_a_dataset_to_go_on_with(tmp_path):
+    path = tmp_path / "a.h5"
+    killed = "import os; from minestudio_envs.training.dataset import DatasetWriter as Writer; "
+    killed += f"writer = Writer({str(path)!r}, (32, 32, 3), 'test'); os._exit(1)"
+    subprocess.run([sys.executable, "-c", killed], cwd=Path(__file__).parents[1], timeout=60)
+    assert len(Dataset(write(path, steps_of(10)))) == 10 and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_half_made_file_never_has_the_datasets_name(tmp_path, monkeypatch):
+    seen = []
+    create = h5py.File.create_dataset
+    monkeypatch.setattr(
+        h5py.File,
+        "create_dataset",
+        lambda *args, **more: seen.append((tmp_path / "a.h5").exists()) or create(*args, **more),
+    )
+    write(tmp_path / "a.h5", steps_of(10))
+    assert seen == [False] * 4
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i8"])
+def test_where_episodes_begin_may_be_integers(tmp_path, dtype):
+    path = write(tmp_path / "a.h5", steps_of(10))
+    with h5py.File(path, "r+") as file:
+        first = file["first"][:]
+        del file["first"]
+        file["first"] = first.astype(dtype)
+    assert Dataset(path).first.dtype == bool and np.array_equal(Dataset(path).first, first)
+
+
+def test_what_is_no_array_or_too_large_is_named(tmp_path):
+    for i, (name, value, words) in enumerate(
+        (
+            ("frames", "group", "frames is no array"),
+            ("buttons", "group", "buttons is no array"),
+            ("camera", 3, "camera is no array"),
+            ("first", h5py.Empty("i1"), "first is no array"),
+            ("first", np.zeros((10, 2)), r"first is \(10, 2\) for 10 frames"),
+            ("camera", np.full(10, "left", object), r"camera must be integers in 0 ... 120, not object"),
+        )
+    ):
+        with h5py.File(write(tmp_path / f"{i}.h5", steps_of(10)), "r+") as file:
+            del file[name]
+            if isinstance(value, str):
+                file.create_group(name)
+            else:
+                file[name] = value
+        with pytest.raises(DatasetError, match=words):
+            Dataset(tmp_path / f"{i}.h5")
+    with h5py.File(write(tmp_path / "huge.h5", steps_of(10)), "r+") as file:
+        for array in file.values():
+            array.resize(10**13, 0)
+    with pytest.raises(DatasetError, match="more than fits into memory"):
+        Dataset(tmp_path / "huge.h5")
+
+
 def test_damage_to_the_frames_is_named(tmp_path):
     part = steps_of(64)
     path = write(tmp_path / "a.h5", part)
@@ -272,6 +375,32 @@ def test_what_is_wrong_with_recordings_is_named(tmp_path, caplog):
         list(read_recording(good, (32, 32)))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"mouse": line()["mouse"] | {"dx": value}} for value in (10**400, math.nan, -math.inf)),
+        {"mouse": line()["mouse"] | {"x": math.inf}, "isGuiOpen": True},
+        {"mouse": line()["mouse"] | {"y": 10**400}, "isGuiOpen": True},
+        "\udcff".encode(errors="surrogateescape"),
+        b"[" * 100_000,
+    ],
+    ids=lambda changes: str(changes)[:40],
+)
+def test_a_line_that_cannot_be_meant_is_named(tmp_path, changes):
+    bad = changes if isinstance(changes, bytes) else json.dumps(line() | changes).encode()
+    (tmp_path / "a.jsonl").write_bytes(json.dumps(line()).encode() + b"\n" + bad + b"\n")
+    with pytest.raises(DatasetError, match=r"a\.jsonl, line 2 is none of VPT's"):
+        read_lines(tmp_path / "a.jsonl")
+
+
+def test_films_that_are_too_small_and_lines_that_are_none_are_named(tmp_path, caplog):
+    path = record(tmp_path / "a.mp4", [line(["w"])] * 2)
+    with pytest.raises(DatasetError, match=r"a\.mp4 is 640 x 360 pixels, the policy sees 128 x 512: record it larger"):
+        list(read_recording(path, (128, 512)))
+    path.with_suffix(".jsonl").write_text("")
+    assert list(read_recording(path, (32, 32))) == [] and "a.jsonl is empty" in caplog.text
+
+
 # BEHAVIOUR CLONING
 
 
@@ -312,7 +441,8 @@ def test_it_learns_what_is_pressed_when_the_picture_says_so(small, tmp_path):
 
 def test_an_interrupted_run_goes_on_bit_for_bit(small, tmp_path, monkeypatch):
     path = write(tmp_path / "a.h5", steps_of(400))
-    pretrain.main(small(tmp_path / "whole", dataset=path))
+    several = {"epochs": 9}  # enough for two batches in a row of the curve
+    pretrain.main(small(tmp_path / "whole", dataset=path, **several))
     step = pretrain.Trainer.step
 
     def interrupted(self):
@@ -322,15 +452,54 @@ def test_an_interrupted_run_goes_on_bit_for_bit(small, tmp_path, monkeypatch):
         return loss
 
     monkeypatch.setattr(pretrain.Trainer, "step", interrupted)
-    assert pretrain.main(small(tmp_path / "parts", dataset=path)) is None
+    assert pretrain.main(small(tmp_path / "parts", dataset=path, **several)) is None
     assert not (tmp_path / "parts/policy.weights").exists()
     monkeypatch.setattr(pretrain.Trainer, "step", step)
-    pretrain.main(small(tmp_path / "parts", dataset=path))
+    pretrain.main(small(tmp_path / "parts", dataset=path, **several))
     weights = [torch.load(tmp_path / run / "policy.weights", weights_only=True) for run in ("whole", "parts")]
     for name, tensor in weights[0].items():
         assert torch.equal(tensor, weights[1][name]), name
+    curves = [list(csv.DictReader((tmp_path / run / "curve.csv").open())) for run in ("whole", "parts")]
+    for row in (*curves[0], *curves[1]):
+        del row["seconds"]
+    assert curves[0] == curves[1] and len(curves[0]) == 23
     with pytest.raises(DatasetError, match="learning_rate"):
-        pretrain.main(small(tmp_path / "parts", dataset=path, learning_rate=0.1))
+        pretrain.main(small(tmp_path / "parts", dataset=path, learning_rate=0.1, **several))
+
+
+def test_other_data_at_the_same_path_is_not_gone_on_with(small, tmp_path):
+    path, args = tmp_path / "a.h5", small(tmp_path / "run", dataset=tmp_path / "a.h5", epochs=1)
+    replace_data(path, steps_of(200))
+    pretrain.main(args)
+    for name, value in (("buttons", 5), ("camera", 5), ("first", True)):
+        part = steps_of(200)
+        part[name][100] = value
+        replace_data(path, part)
+        with pytest.raises(DatasetError, match=r"trainer\.pt was made with other --dataset: choose another --output"):
+            pretrain.main(args)
+    replace_data(path, steps_of(200))
+    pretrain.main(args)
+
+
+def replace_data(path: Path, part: dict[str, np.ndarray]) -> None:
+    path.unlink(missing_ok=True)
+    write(path, part)
+
+
+def test_a_broken_trainer_file_is_named(small, tmp_path):
+    args = small(tmp_path / "run", dataset=write(tmp_path / "a.h5", steps_of(200)), epochs=1)
+    pretrain.main(args)
+    path = tmp_path / "run/trainer.pt"
+    whole = path.read_bytes()
+    lacking = torch.load(path, weights_only=True)
+    lacking["policy"].popitem()
+    for content in (whole[: len(whole) // 2], b"", {"other": 1}, [1], {"settings": Path("x")}, lacking):
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            torch.save(content, path)
+        with pytest.raises(DatasetError, match=r"trainer\.pt is broken \(.*\): delete it to train from the beginning"):
+            pretrain.main(args)
 
 
 def test_collecting_goes_on_where_it_stopped_and_gives_the_same(small, tmp_path, monkeypatch):
@@ -370,11 +539,28 @@ def test_it_learns_from_a_folder_of_recordings(small, tmp_path):
     assert results["buttons"]["forward"]["pressed"] == 1
 
 
+def test_recordings_of_the_same_names_are_other_recordings(small, tmp_path):
+    for folder, key in (("a", "w"), ("b", "s")):
+        record(tmp_path / folder / "film.mp4", [line([key])] * 60)
+    args = small(tmp_path / "run", dataset=tmp_path / "a", held_out=0.3, epochs=1)
+    pretrain.main(args)
+    (tmp_path / "run/trainer.pt").unlink()  # as if it had been interrupted before the first one
+    with pytest.raises(DatasetError, match="made otherwise"):
+        pretrain.main(dataclasses.replace(args, dataset=tmp_path / "b"))
+    pretrain.main(args)
+    record(tmp_path / "a/film.mp4", [line(["s"])] * 60)
+    with pytest.raises(DatasetError, match="made otherwise"):
+        pretrain.main(args)
+
+
 def test_settings_that_cannot_work_are_refused(small, tmp_path):
     path = write(tmp_path / "a.h5", steps_of(40))
     for changes, error, words in (
         ({"held_out": 0.0}, SystemExit, "--held-out"),
         ({"epochs": 0}, SystemExit, "--epochs"),
+        ({"seed": 2**63}, SystemExit, "--seed 9223372036854775808 is too large"),
+        ({"device": "foo"}, SystemExit, "--device foo cannot be used"),
+        ({"device": "cuda:99"}, SystemExit, "--device cuda:99 cannot be used"),
         ({"weights_path": Path("a")}, SystemExit, "--model-path"),
         ({"dataset": path, "sequence_length": 64}, DatasetError, "too few"),
         ({"dataset": write(tmp_path / "b.h5", steps_of(40, shape=(16, 16, 3)))}, DatasetError, "the policy sees"),

@@ -15,7 +15,13 @@ import torch
 from colour_env import ColourEnv
 from test_ppo import iterate, make_trainer, weights
 
-from minestudio_envs.training.checkpoints import CheckpointError, find_checkpoint, read_manifest, write_checkpoint
+from minestudio_envs.training.checkpoints import (
+    CheckpointError,
+    find_checkpoint,
+    read_manifest,
+    remove_old_checkpoints,
+    write_checkpoint,
+)
 from minestudio_envs.training.resume import load_trainer, save_trainer
 from minestudio_envs.training.run_logger import drop_rows_after
 from minestudio_envs.training.settings import command_line
@@ -283,6 +289,23 @@ def test_coming_again_to_a_broken_checkpoint_replaces_it(tmp_path):
     (folder / "trainer.pt").write_bytes(b"")
     trainer.saved_iteration = -1
     assert save_trainer(trainer) == folder and read_manifest(folder)["iteration"] == 3
+
+
+def test_only_checkpoints_are_cleared_away(tmp_path):
+    names = [f"iteration_00000{i}" for i in range(1, 5)]
+    for name in (*names, "iteration_000003_backup", "iteration_best", "other"):
+        (tmp_path / name).mkdir()
+    remove_old_checkpoints(tmp_path / names[3], 2)
+    left = {names[1], names[3], "iteration_000003_backup", "iteration_best", "other"}
+    assert {folder.name for folder in tmp_path.iterdir()} == left
+
+
+@pytest.mark.parametrize("args", [None, [], "x"])
+def test_a_manifest_whose_settings_are_none_is_named(tmp_path, args):
+    with write_checkpoint(tmp_path / "iteration_000001", args=args):
+        pass
+    with pytest.raises(CheckpointError, match=r"iteration_000001 is no checkpoint: its manifest\.json"):
+        read_manifest(tmp_path / "iteration_000001")
 
 
 def test_rows_that_will_be_written_again_are_dropped(tmp_path):

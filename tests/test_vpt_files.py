@@ -263,6 +263,10 @@ def test_a_checkpoint_with_foreign_objects_is_refused_with_a_way_out(policy, fil
         ({"args": {"net": {"args": ARGS}}}, "KeyError: 'pi_head_opts'"),
         ({"args": {"net": {"args": ARGS}, "pi_head_opts": {"temperature": 0}}}, "temperature 0"),
         ({"args": {"net": {"args": ARGS | {"hidsize": 0}}, "pi_head_opts": {"temperature": 1}}}, "'hidsize'] = 0"),
+        (
+            {"args": {"net": {"args": ARGS | {"hidsize": 4 * 10**9}}, "pi_head_opts": {"temperature": 1}}},
+            "cannot be made",
+        ),
         (None, "TypeError"),
     ],
 )

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -75,6 +76,8 @@ def read_manifest(folder: str | Path) -> dict:
         manifest = json.loads((folder / MANIFEST).read_text())
         version = manifest["format"]
         entries = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
+        if not isinstance(manifest.get("args", {}), dict):
+            raise TypeError(f"args are {manifest['args']!r}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder} is no checkpoint: its {MANIFEST} is missing or broken ({error!r})") from error
     if version != FORMAT:
@@ -141,7 +144,8 @@ def _time(folder: Path) -> float:
 def remove_old_checkpoints(newest: Path, keep_interval: int) -> None:
     """Of a run's checkpoints keep the newest and those at multiples of `keep_interval`; clear away unfinished ones."""
     for old in newest.parent.glob("iteration_*"):
-        if old != newest and int(old.name.split("_")[1]) % keep_interval:
+        number = old.name.removeprefix("iteration_")
+        if old != newest and re.fullmatch("[0-9]+", number) and int(number) % keep_interval:  # others are not ours
             shutil.rmtree(old)
     for unfinished in newest.parent.glob(".iteration_*.tmp"):
         shutil.rmtree(unfinished, ignore_errors=True)

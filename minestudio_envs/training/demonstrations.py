@@ -6,6 +6,7 @@ What a line's keys mean is documented in VPT's README and by how its data loader
 
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,10 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
     pressed anew; a change of "hotbar" is a press of that slot's key. Raises DatasetError naming the line.
     """
     actions, stuck, slot = [], False, None
-    with open(path, encoding="utf-8") as file:
+    with open(path, "rb") as file:
         for number, text in enumerate(file, start=1):
             try:
-                line = json.loads(text)
+                line = json.loads(text.decode())
                 mouse = line["mouse"]
                 if not actions:
                     stuck = list(mouse.get("newButtons", [])) == [0]
@@ -86,7 +87,9 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
                 slot = now
                 height = RECORDED_HEIGHT
                 pointer = (mouse["x"] / height, mouse["y"] / height) if line.get("isGuiOpen") else None
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                if not all(map(math.isfinite, (*action["camera"], *(pointer or ())))):
+                    raise ValueError("the mouse's x, y, dx, dy must be finite")
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
                 raise DatasetError(
                     f"{path}, line {number} is none of VPT's ({type(error).__name__}: {error}): download it again, or "
                     "delete it and its film"
@@ -113,6 +116,8 @@ def read_recording(film: str | Path, size: tuple[int, int], length: int = 512) -
     """
     film = Path(film)
     lines = read_lines(film.with_suffix(".jsonl"))
+    if not lines:
+        logger.warning(f"{film.with_suffix('.jsonl')} is empty: nothing is learnt from its film")
     frames, pressed, degrees, count, begins = [], [], [], 0, True
 
     def steps() -> dict[str, np.ndarray]:
@@ -128,6 +133,11 @@ def read_recording(film: str | Path, size: tuple[int, int], length: int = 512) -
     try:
         with av.open(film) as container:
             for line, frame in zip(lines, container.decode(video=0), strict=False):
+                if frame.width < size[0] or frame.height < size[1]:
+                    raise DatasetError(
+                        f"{film} is {frame.width} x {frame.height} pixels, the policy sees {size[0]} x {size[1]}: "
+                        "record it larger, or take it out of the folder"
+                    )
                 picture = frame.to_ndarray(format="rgb24")
                 if line["pointer"] is not None:
                     draw_pointer(picture, *line["pointer"])

@@ -15,6 +15,18 @@ def keep_freed_memory() -> None:
             mallopt(option, value)
 
 
+def choose_device(name: str) -> torch.device:
+    """The torch device of that name; auto: cuda when there is one, else cpu. Raises SystemExit if it does not work."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise SystemExit(f"--device {name} cannot be used ({reason}): use cpu, or cuda where there is a GPU") from error
+    return torch.device(name)
+
+
 def use_bfloat16(dtype: str, device: torch.device, hidsize: int) -> bool:
     """Whether to compute in bfloat16. auto: where that is faster, on GPUs and on CPUs that multiply it themselves.
 

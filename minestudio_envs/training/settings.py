@@ -80,6 +80,8 @@ def check_args(args: Any, flags: Mapping[str, str] | None = None, ranks: int | N
     for name, low in lowest.items():
         if not low <= getattr(args, name) < math.inf:
             refuse(name, f"must be at least {low}")
+    if args.seed >= 2**63:
+        refuse("seed", "must be below 2^63")
     for name in ("discount", "gae_lambda", "vf_ewma_beta", "coef_rho_decay"):
         if not 0 <= getattr(args, name) <= 1:
             refuse(name, "must be between 0 and 1")

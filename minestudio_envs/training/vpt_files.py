@@ -176,7 +176,14 @@ def load_policy(policy_class: type, model_path, weights_path=None, temperature: 
     Raises VPTFileError. Unknown tensors are named in a warning and dropped.
     """
     net_args, file_temperature = read_vpt_model(model_path)
-    policy = policy_class(net_args, file_temperature if temperature is None else temperature)
+    try:
+        policy = policy_class(net_args, file_temperature if temperature is None else temperature)
+    except (RuntimeError, MemoryError, ValueError, TypeError, OverflowError) as error:
+        reason = str(error).partition("\n")[0]
+        raise VPTFileError(
+            f"{model_path} describes a network that cannot be made ({reason}), with {net_args}. If these sizes are not "
+            "those meant, download it again"
+        ) from error
     weights_path = model_path if weights_path is None and Path(model_path).is_dir() else weights_path
     source = model_path if temperature is None else "the caller"
     logger.info("temperature %g, from %s; weights: %s", policy.temperature, source, weights_path or "fresh")
