@@ -12,9 +12,11 @@ def test_links_into_the_code_point_at_what_they_name():
     assert len(links) > 10
     for name, file, number in links:
         lines = (ROOT / file).read_text().splitlines()
-        definition = re.compile(rf"\s*(def|class) {name.split('.')[-1]}\b")
-        where = [i + 1 for i, line in enumerate(lines) if definition.match(line)]
-        assert int(number) in where, f"README: {name} is at {file}#L{where}"
+        where = 0
+        for part in name.split("."):  # the class, then its method
+            definition = re.compile(rf"\s*(def|class) {part}\b")
+            where = next(i for i in range(where, len(lines)) if definition.match(lines[i]))
+        assert int(number) == where + 1, f"README: {name} is at {file}#L{where + 1}"
 
 
 def test_files_and_tests_that_it_names_exist():
