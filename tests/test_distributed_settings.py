@@ -6,6 +6,7 @@ distributed script's own. They go without Ray: its actors are plain classes.
 
 import asyncio
 import contextlib
+import inspect
 import json
 import random
 import re
@@ -35,6 +36,7 @@ from test_simulator import document_generators
 from toy_cluster import toy_config, until
 
 import ppo_vpt_distributed as distributed
+import ppo_vpt_online as online
 from minestudio_envs.training import ray_cluster
 from minestudio_envs.training.checkpoints import write_checkpoint
 from minestudio_envs.training.nested_settings import differences, from_config, parse, paths, to_config
@@ -1224,3 +1226,10 @@ def test_ranks_whose_weights_differ_stop_the_run(tmp_path):
     with pytest.raises(PartyError, match=r"weights differ at iteration 4: .*not saved"):
         trainer.save()
     assert not list(tmp_path.iterdir())
+
+
+def test_the_laptops_settings_are_the_online_scripts_quick_start():
+    ours, theirs = vars(distributed.flat(from_config(Args, distributed.LAPTOP))), vars(online.Args())
+    other = {name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]}
+    assert other == {"inference_batch_size", "video_output_dir"}  # 64 of 64 environments; a folder of its own
+    assert inspect.getsource(distributed.env_generator) == inspect.getsource(online.env_generator)
