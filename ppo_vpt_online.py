@@ -4,8 +4,9 @@
     python ppo_vpt_online.py --num-iterations 3                 # a first look: checkpoint, video, metrics
     python ppo_vpt_online.py --resume latest                    # go on where the newest run stopped
     python ppo_vpt_online.py --model-path foundation-model-1x.model --weights-path foundation-model-1x.weights \\
-        --num-envs 4 --batch-size-per-gpu 1 --gradient-accumulation 4 --epochs-per-iteration 1 --learning-rate 2e-5 \\
-        --discount 0.999 --kl-divergence-coef-rho 0.2 --coef-rho-decay 0.9995
+        --num-envs 4 --fragment-length 64 --context-length 64 --batch-size-per-gpu 1 --batches-per-iteration 4 \\
+        --gradient-accumulation 4 --epochs-per-iteration 1 --learning-rate 2e-5 --discount 0.999 \\
+        --vf-ewma-beta 0.99999 --kl-divergence-coef-rho 0.2 --coef-rho-decay 0.9995     # for 1x of VPT's
     python ppo_vpt_online.py --help                             # every setting
 
 What a run writes under output/<run>/: metrics.jsonl (a row for each iteration), videos/*.mp4, checkpoints/*/ with the

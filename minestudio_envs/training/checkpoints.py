@@ -114,7 +114,8 @@ def find_checkpoint(which: str, save_path: str | Path, kind: str = "ppo_vpt_onli
             return folder
         except CheckpointError as error:
             logger.warning(f"passed over: {error}")
-    raise CheckpointError(f"{which}: no good checkpoint in {len(folders)} folders {root / pattern}")
+    yet = "" if folders else ": no run has saved one there yet"
+    raise CheckpointError(f"{which}: no good checkpoint in {len(folders)} folders {root / pattern}{yet}")
 
 
 def _check_kind(folder: Path, manifest: dict, kind: str) -> None:
