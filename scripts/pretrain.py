@@ -1,7 +1,7 @@
 """Pretrain a policy by behaviour cloning, as VPT was: first watch others play, then learn what they would press.
 
     python scripts/pretrain.py                                     # scripted players; half an hour on two cores
-    python scripts/pretrain.py --frames 20000 --epochs 1 --output output/first_look
+    python scripts/pretrain.py --frames 25600 --epochs 1 --output output/first_look
     python scripts/pretrain.py --dataset my_play.h5                # frames and actions of your own
     python scripts/pretrain.py --dataset output/play               # a folder of mp4 + jsonl: VPT's or scripts/play.py's
 
@@ -66,7 +66,7 @@ class Args:
     hunt: float = HABITS.hunt
     """weight of hunting among the players' goals; the others' stay what they are (scripted_players.HABITS)"""
     held_out: float = 0.05
-    """part of the frames, the last ones, that are not trained on; of collected ones these are other worlds"""
+    """part of the frames, the last ones, that are not trained on; of collected ones in other worlds, but for one cut"""
     epochs: int = 6
     """passes over the rest"""
     sequence_length: int = 64

@@ -285,12 +285,15 @@ def kill_cow_elsewhere():
 
 
 def evaluate_player(args: Args, name: str, **settings: Any) -> str:
-    """Mean return and its 95 % interval, of evaluate.py, or of its report if that is there."""
+    """Mean return and its 95 % interval, of evaluate.py, or its report that is newer than the weights."""
     output = args.runs / f"evaluation_{name.replace(' ', '_').replace(',', '')}.json"
     wanted = evaluate.Args(
         **settings, seed=args.held_out_seed, episodes=args.episodes, num_envs=64, videos=0, output=output
     )
-    report = json.loads(output.read_text()) if output.exists() else None
+    played = [Path(settings["checkpoint"]) / "checkpoints"] if "checkpoint" in settings else []
+    played += [Path(settings["weights_path"])] if "weights_path" in settings else []
+    fresh = output.exists() and all(output.stat().st_mtime >= path.stat().st_mtime for path in played)
+    report = json.loads(output.read_text()) if fresh else None
     if report is None or report["settings"] != json.loads(json.dumps(dataclasses.asdict(wanted), default=str)):
         report = evaluate.main(wanted)
     mean, (_, high) = report["statistics"]["return_mean"], report["statistics"]["return_ci95"]

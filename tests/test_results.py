@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import time
 
 import pytest
 import torch
@@ -173,8 +175,12 @@ def test_the_table_has_floor_ceiling_and_finished_runs_only(tmp_path, monkeypatc
     assert elsewhere().preferred_spawn_biome != kill_cow().preferred_spawn_biome
     results.make_evaluation_table(args)  # all reports are there
     assert len(given) == 14 and (tmp_path / "table.md").read_text() == table
+    (run / "checkpoints/newer").mkdir()  # as if the run had gone on
+    os.utime(run / "checkpoints", (time.time() + 60,) * 2)
+    results.make_evaluation_table(args)
+    assert [settings.checkpoint for settings in given[14:]] == [str(run)] * 4
     results.make_evaluation_table(dataclasses.replace(args, episodes=64))
-    assert len(given) == 28
+    assert len(given) == 32
 
 
 def test_a_run_that_lost_rows_is_not_gone_on_with_for_ever(tmp_path, variants):

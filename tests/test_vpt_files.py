@@ -18,6 +18,7 @@ import torch
 from minestudio_envs.training.vpt_files import (
     NET_ARGS,
     VPTFileError,
+    load_policy,
     read_vpt_model,
     replace_file,
     save_vpt_policy,
@@ -265,7 +266,7 @@ def test_a_checkpoint_with_foreign_objects_is_refused_with_a_way_out(policy, fil
         ({"args": {"net": {"args": ARGS | {"hidsize": 0}}, "pi_head_opts": {"temperature": 1}}}, "'hidsize'] = 0"),
         (
             {"args": {"net": {"args": ARGS | {"hidsize": 4 * 10**9}}, "pi_head_opts": {"temperature": 1}}},
-            "cannot be made",
+            "too large",
         ),
         (None, "TypeError"),
     ],
@@ -359,3 +360,14 @@ def test_fresh_weights_have_vpt_s_row_norms():
     normalizer = policy.value_head.normalizer
     assert not any(p.any() or p.requires_grad for p in normalizer.parameters()) and normalizer.beta == 0.99999
     torch.testing.assert_close(policy.denormalize(torch.ones(1)), torch.full((1,), 0.1))
+
+
+def test_a_fault_of_the_policys_class_is_not_blamed_on_its_file(tmp_path):
+    """Whoever changes the network wants the traceback."""
+    save_vpt_policy(VPTPolicy(ARGS), tmp_path / "a.model", tmp_path / "a.weights")
+
+    def broken(net_args, temperature):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1"):
+        load_policy(broken, tmp_path / "a.model", tmp_path / "a.weights")

@@ -178,10 +178,12 @@ def load_policy(policy_class: type, model_path, weights_path=None, temperature: 
     net_args, file_temperature = read_vpt_model(model_path)
     try:
         policy = policy_class(net_args, file_temperature if temperature is None else temperature)
-    except (RuntimeError, MemoryError, ValueError, TypeError, OverflowError) as error:
+    except (RuntimeError, MemoryError) as error:
         reason = str(error).partition("\n")[0]
+        if not isinstance(error, MemoryError) and "alloc" not in reason and "memory" not in reason:
+            raise  # a fault of policy_class, not of the file
         raise VPTFileError(
-            f"{model_path} describes a network that cannot be made ({reason}), with {net_args}. If these sizes are not "
+            f"{model_path} describes a network that is too large ({reason}), with {net_args}. If these sizes are not "
             "those meant, download it again"
         ) from error
     weights_path = model_path if weights_path is None and Path(model_path).is_dir() else weights_path
