@@ -299,6 +299,7 @@ LAPTOP = {
         "num_cpus_per_worker": CORES,
         "num_iterations": 146,
         "learning_rate": 5e-4,
+        "anneal_lr_linearly": True,
         "batch_size_per_gpu": 16,
         "batches_per_iteration": 4,
         "gradient_accumulation": 1,
@@ -311,7 +312,7 @@ LAPTOP = {
         "num_readers": 2,
         "save_interval": 30,
         "keep_interval": 60,
-        "record_video_interval": 73,
+        "record_video_interval": 112,
     },
     "logger_config": {"project": "ppo_vpt", "name": "kill_cow"},
 }

@@ -81,7 +81,7 @@ class LogArgs:
     wandb_entity: str | None = None  # Weights & Biases team
     tensorboard: bool = False  # write TensorBoard files too
     fragments_per_report: int = 0  # report on episodes and replay every so many fragments; 0: each iteration only
-    record_video_interval: int = 73  # iterations between films of an episode; 0: never
+    record_video_interval: int = 112  # iterations between films of an episode; 0: never
     video_output_dir: str | None = None  # folder of films; none: videos/ in the run's folder
     video_width: int = 480  # pixels; the height follows at 16:9
     video_fps: int = 20  # frames a second; the game's own speed is 20
@@ -136,7 +136,7 @@ class AlgorithmArgs:
     epochs_per_iteration: int = 2  # passes over an iteration's fragments
     context_length: int = 32  # steps back-propagated through at once; memory is carried between
     learning_rate: float = 5e-4  # AdamW's, for a small network [2e-5]
-    anneal_lr_linearly: bool = False  # to 0 over num_iterations
+    anneal_lr_linearly: bool = True  # to 0 over num_iterations [False]
     weight_decay: float = 0.04  # AdamW's, on matrices only
     adam_eps: float = 1e-8  # AdamW's epsilon
     max_grad_norm: float = 5.0  # gradients are scaled down to this norm

@@ -3,9 +3,10 @@
     python scripts/results.py leash                         # KillCow: the KL on, off, and from scratch
     python scripts/results.py memory                        # TMaze: with memory, without, and with MineStudio's defect
     python scripts/results.py transfer                      # ChopTree and HuntAnimals with KillCow's settings
+    python scripts/results.py schedule                      # KillCow: a constant learning rate, and the quick start's
     python scripts/results.py staleness                     # KillCow: each loss, with fragments that wait for learning
     python scripts/results.py reuse                         # KillCow: each loss, with fragments used 1, 2 and 4 times
-    python scripts/results.py table                         # what the leash experiment's policies are worth elsewhere
+    python scripts/results.py table                         # what leash's and schedule's policies are worth elsewhere
     python scripts/results.py memory --seeds 1 --iterations 3 --runs output/look --docs output/look   # does it run?
 
 Runs that are done are not run again, also those that two experiments share, and after Ctrl-C the same command goes on
@@ -39,9 +40,12 @@ from minestudio_envs.training.checkpoints import find_checkpoint
 from minestudio_envs.training.vpt_files import load_policy
 
 
+Experiment = Literal["leash", "memory", "transfer", "schedule", "staleness", "reuse", "table"]
+
+
 @dataclass
 class Args:
-    experiment: Annotated[Literal["leash", "memory", "transfer", "staleness", "reuse", "table"], tyro.conf.Positional]
+    experiment: Annotated[Experiment, tyro.conf.Positional]
     """which one"""
     seeds: tuple[int, ...] = (1, 2, 3)
     """of weights, worlds and actions"""
@@ -112,17 +116,19 @@ class Variant:
     task: Callable = tasks.kill_cow
     policy: Callable[[], ppo.VPTPolicy] = field(default_factory=pretrained)
     settings: dict[str, Any] = field(default_factory=dict)
-    """of ppo_vpt_online.Args, where they differ from the quick start's"""
+    """of ppo_vpt_online.Args, where they differ from the quick start's and COMMON"""
     trainer: type[ppo.Trainer] = ppo.Trainer
     iterations: int = 1
     """times those of the experiment"""
 
 
-QUICK_START = Variant()
+# A constant learning rate, so that a short run is the beginning of a longer one, and experiments can share runs.
+COMMON = {"anneal_lr_linearly": False, "record_video_interval": 0}
+CONSTANT_RATE = Variant()
 NO_LEASH = {"kl_divergence_coef_rho": 0.0}
 EXPERIMENTS = {
     "leash": {
-        "KL to the pretrained policy": QUICK_START,
+        "KL to the pretrained policy": CONSTANT_RATE,
         "no KL": Variant(settings=NO_LEASH),
         "from scratch": Variant(policy=from_scratch, settings=NO_LEASH | {"entropy_bonus_coef": 0.01}),
     },
@@ -134,6 +140,10 @@ EXPERIMENTS = {
     "transfer": {
         "ChopTree": Variant(tasks.chop_tree),
         "HuntAnimals": Variant(tasks.hunt_animals),
+    },
+    "schedule": {
+        "constant learning rate": CONSTANT_RATE,
+        "annealed learning rate": Variant(settings={"anneal_lr_linearly": True}),
     },
 }
 
@@ -148,7 +158,7 @@ USED_ONCE = Variant(settings={"epochs_per_iteration": 1})  # each use is one pas
 def off_policy(experiment: str, loss: str, amount: int) -> Variant:
     if experiment == "staleness":
         settings = {"loss": loss, "max_staleness": amount}
-        return QUICK_START if amount == 0 else Variant(settings=settings, trainer=WaitingTrainer)
+        return CONSTANT_RATE if amount == 0 else Variant(settings=settings, trainer=WaitingTrainer)
     settings = USED_ONCE.settings | {"loss": loss, "max_reuse": amount, "max_staleness": 2 * amount}
     # In each iteration so many times fewer fragments are collected.
     return USED_ONCE if amount == 1 else Variant(settings=settings, iterations=amount)
@@ -176,13 +186,13 @@ def check_args(args: Args) -> None:
 
 def folder_name(experiment: str, label: str) -> str:
     variants = EXPERIMENTS[experiment]
-    if variants[label] is QUICK_START:
-        return "quick_start"
+    if variants[label] is CONSTANT_RATE:
+        return "constant_rate"
     label = next(name for name, variant in variants.items() if variant is variants[label])  # the first that has it
     return f"{experiment}_{label.replace(' ', '_').replace(',', '')}"
 
 
-def iterations(args: Args, variant: Variant = QUICK_START) -> int:
+def iterations(args: Args, variant: Variant = CONSTANT_RATE) -> int:
     """Of a variant's runs."""
     default = ITERATIONS.get(args.experiment, ppo.Args.num_iterations)
     return variant.iterations * (default if args.iterations is None else args.iterations)
@@ -205,8 +215,9 @@ def find_run(args: Args, experiment: str, label: str, seed: int) -> Path | None:
 def check_settings(folder: Path, run: ppo.Args) -> None:
     """That a run which was begun is the one that is asked for."""
     before = json.loads((folder / "args.json").read_text())
+    ignored = {"name", "resume", "save_path"} | (set() if run.anneal_lr_linearly else {"num_iterations"})
     for key, value in dataclasses.asdict(run).items():
-        if key not in ("name", "num_iterations", "resume", "save_path") and before.get(key) != value:
+        if key not in ignored and before.get(key) != value:
             was = f"{folder} was begun with {key} {before.get(key)}, not {value}"
             raise SystemExit(f"{was}: delete it, or name another folder (--runs)")
 
@@ -215,8 +226,8 @@ def train(args: Args, label: str, seed: int) -> Path:
     """One run, from its beginning, its newest checkpoint, or not at all if it is done -> its folder."""
     variant, name = EXPERIMENTS[args.experiment][label], folder_name(args.experiment, label)
     run = ppo.Args(
-        **{"name": name, "seed": seed, "num_iterations": iterations(args, variant), "record_video_interval": 0}
-        | {"save_path": str(args.runs)} | variant.settings
+        **{"name": name, "seed": seed, "num_iterations": iterations(args, variant), "save_path": str(args.runs)}
+        | COMMON | variant.settings
     )  # fmt: skip
     ppo.env_generator, ppo.policy_generator = variant.task, variant.policy
     if begun := find_run(args, args.experiment, label, seed):
@@ -304,11 +315,13 @@ def make_evaluation_table(args: Args) -> None:
     """Floor, beginning, what was learnt, and ceiling, in the same worlds, which nobody was trained in."""
     players: dict[str, dict[str, Any]] = {"uniformly random": {"player": "random"}}
     players["pretrained"] = {"model_path": f"{ppo.PRETRAINED}.model", "weights_path": f"{ppo.PRETRAINED}.weights"}
-    for label in EXPERIMENTS["leash"]:
+    quick_start = ("schedule", "annealed learning rate")
+    for experiment, label in [quick_start, *(("leash", label) for label in EXPERIMENTS["leash"])]:
         for seed in args.seeds:
-            run = find_run(args, "leash", label, seed)
+            run = find_run(args, experiment, label, seed)
             if run is None or len(rows_of(run)) < iterations(args):
-                raise SystemExit(f"no finished run of {label!r}, seed {seed}, in {args.runs}: first `results.py leash`")
+                missing = f"no finished run of {label!r}, seed {seed}, in {args.runs}"
+                raise SystemExit(f"{missing}: first `results.py {experiment}`")
             players[f"{label}, seed {seed}"] = {"checkpoint": str(run)}
     players |= {"its teachers (habits)": {"player": "habits"}, "only hunts (hunter)": {"player": "hunter"}}
     places = {"plains": "minestudio_envs.tasks:kill_cow", "elsewhere": f"{__file__}:kill_cow_elsewhere"}

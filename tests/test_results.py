@@ -95,7 +95,7 @@ def test_a_sweep_makes_fragments_as_stale_as_it_says(experiment, measure, values
     monkeypatch.setattr(results, "LOSSES", ("behavior", "proximal"))
     monkeypatch.setitem(results.SWEEPS, experiment, (results.SWEEPS[experiment][0], values))
     fresh = results.Variant(t_maze, settings=SMALL)
-    monkeypatch.setattr(results, "QUICK_START", fresh)
+    monkeypatch.setattr(results, "CONSTANT_RATE", fresh)
     sweep = {"behavior, {}": fresh, "proximal, {}": fresh}
     for loss in results.LOSSES:
         stale = results.off_policy(experiment, loss, 2)
@@ -105,7 +105,7 @@ def test_a_sweep_makes_fragments_as_stale_as_it_says(experiment, measure, values
     args = results.Args(experiment, seeds=(1,), iterations=3, runs=tmp_path / "runs", docs=tmp_path / "docs")
     results.run_experiment(args)
     found = {folder.name.split("__")[0]: results.rows_of(folder)[-1][measure] for folder in args.runs.iterdir()}
-    assert found == {"quick_start": values[0], f"{experiment}_behavior_2": 2, f"{experiment}_proximal_2": 2}
+    assert found == {"constant_rate": values[0], f"{experiment}_behavior_2": 2, f"{experiment}_proximal_2": 2}
     rows = [line.split(" | ") for line in (args.docs / f"{experiment}.md").read_text().splitlines()[2:]]
     assert [row[0] for row in rows] == [f"| {value}" for value in values]
     assert rows[0][1] == rows[0][2].removesuffix(" |")  # the losses share the fresh run
@@ -113,14 +113,16 @@ def test_a_sweep_makes_fragments_as_stale_as_it_says(experiment, measure, values
 
 
 def test_the_experiments_are_what_their_labels_say():
-    """And the quick start, which several share, is ppo_vpt_online.py's as it stands."""
-    assert results.QUICK_START.settings == {} and results.QUICK_START.trainer is ppo.Trainer
-    assert results.EXPERIMENTS["leash"]["KL to the pretrained policy"] is results.QUICK_START
+    """And the schedule's annealed run is ppo_vpt_online.py's as it stands, in its task."""
+    annealed = results.EXPERIMENTS["schedule"]["annealed learning rate"]
+    assert ppo.Args(**results.COMMON | annealed.settings) == ppo.Args(record_video_interval=0)
+    assert results.CONSTANT_RATE.settings == {} and results.CONSTANT_RATE.trainer is ppo.Trainer
+    assert results.EXPERIMENTS["leash"]["KL to the pretrained policy"] is results.CONSTANT_RATE
     for name, key in (("staleness", "max_staleness"), ("reuse", "max_reuse")):
         for label, variant in results.EXPERIMENTS[name].items():
             loss, amount = label.split(", ")
             if int(amount) == results.SWEEPS[name][1][0]:
-                assert variant is (results.QUICK_START if name == "staleness" else results.USED_ONCE)
+                assert variant is (results.CONSTANT_RATE if name == "staleness" else results.USED_ONCE)
             else:
                 assert (variant.settings["loss"], variant.settings[key]) == (loss, int(amount))
                 assert (variant.trainer is results.WaitingTrainer) == (name == "staleness")
@@ -138,17 +140,20 @@ def test_a_run_of_other_settings_is_not_gone_on_with(tmp_path, variants):
     run = tmp_path / "runs/memory_one__1__20260101-000000"
     run.mkdir(parents=True)
     (run / "metrics.jsonl").write_text("{}\n" * 2)
-    (run / "args.json").write_text(
-        json.dumps(dataclasses.asdict(ppo.Args(record_video_interval=0, ppo_clip=0.3, **SMALL)))
-    )
+    (run / "args.json").write_text(json.dumps(dataclasses.asdict(ppo.Args(**results.COMMON, ppo_clip=0.3, **SMALL))))
     with pytest.raises(SystemExit, match=r"ppo_clip 0\.3, not 0\.2: delete it"):
         results.run_experiment(args)
 
 
 def test_the_table_has_floor_ceiling_and_finished_runs_only(tmp_path, monkeypatch, variants):
-    variants("leash", {"one": results.Variant(t_maze, settings=SMALL)})
+    one = results.Variant(t_maze, settings=SMALL)
+    variants("leash", {"one": one})
+    variants("schedule", {"annealed learning rate": one})
     args = results.Args("table", seeds=(1,), iterations=1, runs=tmp_path / "runs", docs=tmp_path)
-    with pytest.raises(SystemExit, match="no finished run of 'one', seed 1"):
+    with pytest.raises(SystemExit, match=r"no finished run of 'annealed learning rate', seed 1.*results.py schedule"):
+        results.make_evaluation_table(args)
+    annealed = results.train(dataclasses.replace(args, experiment="schedule"), "annealed learning rate", 1)
+    with pytest.raises(SystemExit, match=r"no finished run of 'one', seed 1.*results.py leash"):
         results.make_evaluation_table(args)
     run = results.train(dataclasses.replace(args, experiment="leash"), "one", 1)
     with pytest.raises(SystemExit, match="no finished run"):
@@ -167,20 +172,21 @@ def test_the_table_has_floor_ceiling_and_finished_runs_only(tmp_path, monkeypatc
     table = (tmp_path / "table.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
     assert rows[0] == ["uniformly random", "1.00 ± 0.50", "", "2.00 ± 0.50", ""]
-    assert rows[2] == ["one, seed 1", "7.00 ± 0.50", "8.00 ± 0.50", "9.00 ± 0.50", "10.00 ± 0.50"]
-    assert [row[0] for row in rows[3:]] == ["its teachers (habits)", "only hunts (hunter)"]
-    assert {settings.seed for settings in given} == {args.held_out_seed} and given[6].checkpoint == str(run)
+    assert rows[2] == ["annealed learning rate, seed 1", "7.00 ± 0.50", "8.00 ± 0.50", "9.00 ± 0.50", "10.00 ± 0.50"]
+    assert [row[0] for row in rows[3:]] == ["one, seed 1", "its teachers (habits)", "only hunts (hunter)"]
+    assert {settings.seed for settings in given} == {args.held_out_seed}
+    assert given[6].checkpoint == str(annealed) and given[10].checkpoint == str(run)
     assert [settings.deterministic for settings in given[6:10]] == [False, True] * 2
     elsewhere = results.evaluate.load_task(given[8].task)
     assert elsewhere().preferred_spawn_biome != kill_cow().preferred_spawn_biome
     results.make_evaluation_table(args)  # all reports are there
-    assert len(given) == 14 and (tmp_path / "table.md").read_text() == table
+    assert len(given) == 18 and (tmp_path / "table.md").read_text() == table
     (run / "checkpoints/newer").mkdir()  # as if the run had gone on
     os.utime(run / "checkpoints", (time.time() + 60,) * 2)
     results.make_evaluation_table(args)
-    assert [settings.checkpoint for settings in given[14:]] == [str(run)] * 4
+    assert [settings.checkpoint for settings in given[18:]] == [str(run)] * 4
     results.make_evaluation_table(dataclasses.replace(args, episodes=64))
-    assert len(given) == 32
+    assert len(given) == 18 + 4 + 18
 
 
 def test_a_run_that_lost_rows_is_not_gone_on_with_for_ever(tmp_path, variants):
@@ -191,6 +197,15 @@ def test_a_run_that_lost_rows_is_not_gone_on_with_for_ever(tmp_path, variants):
     path.write_text(first + last[:20])  # half a line counts as none
     with pytest.raises(SystemExit, match=r"last checkpoint, but 1 of 2 rows.*: delete the folder"):
         results.train(args, "one", 1)
+
+
+def test_a_schedule_is_of_as_many_iterations_as_were_asked_for(tmp_path, variants):
+    variants("schedule", {"annealed": results.Variant(t_maze, settings=SMALL | {"anneal_lr_linearly": True})})
+    args = results.Args("schedule", seeds=(1,), iterations=2, runs=tmp_path / "runs", docs=tmp_path / "docs")
+    run = results.train(args, "annealed", 1)
+    assert results.train(args, "annealed", 1) == run
+    with pytest.raises(SystemExit, match="begun with num_iterations 2, not 1"):
+        results.train(dataclasses.replace(args, iterations=1), "annealed", 1)
 
 
 @pytest.mark.parametrize("wrong", [{"seeds": ()}, {"iterations": 0}, {"episodes": 1}])
