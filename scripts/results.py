@@ -39,7 +39,6 @@ from minestudio_envs import tasks
 from minestudio_envs.training.checkpoints import find_checkpoint
 from minestudio_envs.training.vpt_files import load_policy
 
-
 Experiment = Literal["leash", "memory", "transfer", "schedule", "staleness", "reuse", "table"]
 
 

@@ -187,6 +187,13 @@ def test_a_wrong_flag_is_named_before_anything_starts(tmp_path, monkeypatch, cap
     assert not (tmp_path / "out").exists()
 
 
+def test_more_environments_than_there_is_memory_for(tmp_path, monkeypatch):
+    flags = ["--num-envs", str(10**12), "--save-path", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *flags])
+    with pytest.raises(SystemExit, match="not enough memory: fewer --num-envs"):
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+
+
 def test_one_process_at_a_time_goes_on_with_a_run(tmp_path):
     """A second one would drop the rows that the first goes on to write."""
     begin = (tmp_path, {}, make_console())
