@@ -1548,7 +1548,7 @@ if __name__ == "__main__":
         main(command_line(Args, __doc__))
     except (VPTFileError, CheckpointError, FragmentStoreError, MinecraftError, FloatingPointError, OSError) as error:
         raise SystemExit(f"error: {error}") from None
-    except MemoryError:
-        raise SystemExit("error: not enough memory: fewer --num-envs take less") from None
+    except MemoryError as error:
+        raise SystemExit(f"error: not enough memory: fewer --num-envs take less. {error}".rstrip()) from None
     except KeyboardInterrupt:
         raise SystemExit("left at once: the newest checkpoint is the last one named above, or none") from None
